@@ -1,0 +1,46 @@
+"""nvemu: scripted NVIDIA GPUs on machines that have none."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .emulation import EmulationError, emulate
+    from .machine import Device, Machine
+    from .scenario import Fault, Gpu, Scenario, ScenarioError
+    from .testbed import Testbed
+    from .version import __version__
+
+__all__ = [
+    "Device",
+    "EmulationError",
+    "Fault",
+    "Gpu",
+    "Machine",
+    "Scenario",
+    "ScenarioError",
+    "Testbed",
+    "__version__",
+    "emulate",
+]
+
+_HOMES = {
+    "Device": "machine",
+    "EmulationError": "emulation",
+    "Fault": "scenario",
+    "Gpu": "scenario",
+    "Machine": "machine",
+    "Scenario": "scenario",
+    "ScenarioError": "scenario",
+    "Testbed": "testbed",
+    "__version__": "version",
+    "emulate": "emulation",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: `import emulator` alone costs next to nothing."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

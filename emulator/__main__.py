@@ -1,0 +1,5 @@
+"""`python -m emulator` is `nvemu`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,13 @@
+"""What the two APIs have in common: declarations, C types, handles, handlers, errors.
+
+Loaded into foreign processes: standard library only, and nothing that starts slowly (`json`,
+`enum`, `re` and `dataclasses` each cost more than the whole cold start may).
+"""
+
+from __future__ import annotations
+
+from .core import Api, ApiError, Codes, Handler, Library
+from .declaration import Function, Parameter
+from .handle import Handles
+
+__all__ = ["Api", "ApiError", "Codes", "Function", "Handler", "Handles", "Library", "Parameter"]

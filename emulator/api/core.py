@@ -1,0 +1,199 @@
+"""An API as a whole: its declarations, the handlers written for it, its state in this process."""
+
+from __future__ import annotations
+
+from .ctype import Types
+from .declaration import Function
+from .handle import Handles
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Any, Callable, Optional, TypeVar
+
+    from ..machine import Machine
+
+    Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+__all__ = ["Api", "ApiError", "Codes", "Handler", "Library"]
+
+
+class ApiError(Exception):
+    """Raised by a handler: the call returns `code` and writes nothing."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Codes:
+    """The status codes that an API returns for what can go wrong in any of its functions."""
+
+    __slots__ = (
+        "insufficient_size",
+        "invalid_argument",
+        "invalid_handle",
+        "not_supported",
+        "uninitialized",
+        "unknown",
+        "version_mismatch",
+    )
+
+    def __init__(
+        self,
+        *,
+        uninitialized: int,
+        invalid_argument: int,
+        invalid_handle: dict[str, int],
+        insufficient_size: int,
+        version_mismatch: int,
+        not_supported: int,
+        unknown: int,
+    ) -> None:
+        self.uninitialized = uninitialized
+        self.invalid_argument = invalid_argument
+        self.invalid_handle = invalid_handle  # by handle type; others: invalid_argument
+        self.insufficient_size = insufficient_size
+        self.version_mismatch = version_mismatch
+        self.not_supported = not_supported
+        self.unknown = unknown
+
+
+class Handler:
+    """The Python function that answers one or more API functions."""
+
+    __slots__ = ("answer", "anytime", "keys")
+
+    def __init__(self, answer: Callable[..., Any], anytime: bool) -> None:
+        code = answer.__code__
+        self.answer = answer
+        self.anytime = anytime
+        self.keys = code.co_varnames[: code.co_argcount]
+
+
+class Library:
+    """An API's state in this process: the machine behind it and the handles it gave out."""
+
+    def __init__(self, api: Api) -> None:
+        self.api = api
+        self.machine: Machine
+        self.ready = False
+        self._handles: dict[str, Handles] = {}
+
+    def handles(self, type_name: str) -> Handles:
+        """The handles of one type, such as `nvmlDevice_t`."""
+        known = self._handles.get(type_name)
+        if known is None:
+            known = self._handles[type_name] = Handles()
+        return known
+
+    def reset(self, machine: Machine) -> None:
+        """Stand in front of `machine` as a library that was just loaded."""
+        self.machine = machine
+        self.ready = False
+        for handles in self._handles.values():
+            handles.clear()
+
+    def describe(self, obj: Any, value: int) -> str:
+        """How a trace names the object behind a handle; `obj` is None when there is none."""
+        return hex(value) if obj is None else str(obj)
+
+    def forked(self) -> None:
+        """This process is the child of a fork: what does not survive one is dropped here."""
+
+
+class Api:
+    """An API: `nvml` or `cuda`.
+
+    `tables` is its generated module (FINGERPRINT, FUNCTIONS, STRUCTS, ENUMS, NAMES);
+    `handle_types` are the types whose values stand for objects of ours; `truncates_text` says
+    that a string too long for the client's buffer is cut off rather than refused.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        soname: str,
+        status: str,
+        prefix: str,
+        tables: ModuleType,
+        handle_types: frozenset[str],
+        codes: Codes,
+        truncates_text: bool = False,
+    ) -> None:
+        self.name = name
+        self.soname = soname
+        self.package = tables.__name__.rpartition(".")[0]
+        self.status = status
+        self.prefix = prefix
+        self.handle_types = handle_types
+        self.codes = codes
+        self.truncates_text = truncates_text
+        self.fingerprint: str = tables.FINGERPRINT
+        self.types = Types(tables.NAMES, tables.STRUCTS, tables.ENUMS)
+        self.handlers: dict[str, Handler] = {}  # those imported so far
+        self.modules: dict[str, str] = {}  # function -> module that has its handler
+        self._rows: dict[str, str] = tables.FUNCTIONS
+        self._names: list[str] = []
+        self._status_names: dict[int, str] = {}
+
+    def is_handled(self, name: str) -> bool:
+        """Whether some module has a handler for this function."""
+        return name in self.modules
+
+    def handler(self, name: str) -> Optional[Handler]:
+        """The handler of this function, its module imported now; None when there is none."""
+        if name not in self.handlers and name in self.modules:
+            __import__(self.package + "." + self.modules[name])
+        return self.handlers.get(name)
+
+    @property
+    def names(self) -> list[str]:
+        """All functions of the API, in the order of their slots."""
+        if not self._names:
+            self._names = list(self._rows)
+        return self._names
+
+    def function(self, slot: int) -> Function:
+        name = self.names[slot]
+        return Function(name, slot, self._rows[name])
+
+    def find(self, name: str) -> Function:
+        """The function of this name; KeyError when the API has none."""
+        return Function(name, self.names.index(name), self._rows[name])
+
+    def status_name(self, code: int) -> str:
+        """`GPU_IS_LOST` for 15; the number itself when the header has no name for it."""
+        if not self._status_names:
+            for name, value in self.types.members(self.status).items():
+                self._status_names.setdefault(value, self.short(name))
+        return self._status_names.get(code) or str(code)
+
+    def short(self, name: str) -> str:
+        """A status code's name without the API's prefix."""
+        for prefix in (self.prefix + "ERROR_", self.prefix):
+            if name.startswith(prefix):
+                return name[len(prefix) :]
+        return name
+
+    def implements(
+        self, *names: str, anytime: bool = False
+    ) -> Callable[[Decorated], Decorated]:
+        """Answer the functions `names` with the decorated one.
+
+        Its parameters are named after the C parameters, in snake_case; it takes those it needs,
+        decoded, and `library` for the API's state in this process. It returns what the function
+        puts out: nothing, one value, or a tuple in the order of the declaration; a struct as a
+        dict of fields, an array as a list. `anytime`: it may be called before initialisation.
+        """
+
+        def register(answer: Decorated) -> Decorated:
+            handler = Handler(answer, anytime)
+            for name in names:
+                if name not in self._rows:
+                    raise LookupError(f"{name} is not a function of {self.name}")
+                self.handlers[name] = handler
+            return answer
+
+        return register

@@ -1,0 +1,28 @@
+"""From whatever names a scenario to the plan that is played."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from . import scenario as scenarios
+from .scenario import Scenario, resolve
+from .vocabulary import handlers, vocabulary
+
+__all__ = ["find_scenario", "plan_of"]
+
+
+def find_scenario(scenario: Scenario | str | os.PathLike[str] | None) -> Scenario:
+    """A scenario as it is, or loaded by built-in name or path; None is the default.
+
+    Raises:
+        ScenarioError: there is none of that name, or its file has a mistake.
+    """
+    if isinstance(scenario, Scenario):
+        return scenario
+    return scenarios.load("default" if scenario is None else os.fspath(scenario))
+
+
+def plan_of(scenario: Scenario) -> dict[str, Any]:
+    """The plan of `scenario`; ScenarioError when it cannot be played."""
+    return resolve(scenario, vocabulary()) | {"handlers": handlers()}

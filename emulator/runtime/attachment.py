@@ -1,0 +1,133 @@
+"""One loaded stub: which function fills each of its slots."""
+
+from __future__ import annotations
+
+import ctypes
+
+from . import escape
+from .binding import Binder, prototype
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Optional
+
+    from ..api import Function, Library
+    from .session import Session
+
+__all__ = ["Attachment"]
+
+# What a function returns while no scenario is played: as on a machine without a driver.
+IDLE = {"nvml": 9, "cuda": 100}
+
+
+def load_library(name: str) -> Library:
+    """The state of the API of this name."""
+    parent = __package__.rpartition(".")[0]
+    package = __import__(f"{parent}.{name}", fromlist=["State"])
+    return package.State()  # type: ignore[no-any-return]
+
+
+class Attachment:
+    """A stub and its slots.
+
+    A slot's callbacks are made once and kept: another thread may be inside one while scenarios are
+    switched. What changes between scenarios is the state that they look at, and, for a function
+    that faults or the trace concern, which of its callbacks the slot holds.
+    """
+
+    def __init__(self, control: Any, current: Callable[[], Optional[Session]]) -> None:
+        self.library = load_library(control.library.decode())
+        self.api = self.library.api
+        if control.fingerprint.decode() != self.api.fingerprint:
+            raise RuntimeError(
+                f"the {self.api.soname} stub and the Python package are from different versions "
+                "of nvemu: install nvemu again"
+            )
+        self.driver: str = control.driver.decode()
+        self.session: Optional[Session] = None
+        self._current = current
+        self._slots = (ctypes.c_size_t * control.count).from_address(control.slots)
+        self._callbacks: dict[tuple[int, str], Any] = {}
+        self._answers: dict[int, Callable[..., Any]] = {}
+        self._bind = ctypes.CFUNCTYPE(ctypes.c_size_t, ctypes.c_uint32)(self.bind)
+        control.bind = ctypes.cast(self._bind, ctypes.c_void_p).value
+
+    def reset(self, session: Optional[Session]) -> None:
+        """Play `session` from here on, or nothing."""
+        self.session = session
+        if session is not None:
+            self.api.modules = session.plan["handlers"][self.api.name]
+            self.library.reset(session.machine)
+        ctypes.memset(self._slots, 0, ctypes.sizeof(self._slots))
+
+    def bind(self, slot: int) -> int:
+        """Fill an empty slot and return its content; 0, after a line on stderr, when it fails."""
+        try:
+            session = self._current()
+            address = ctypes.cast(self._callback(slot, session), ctypes.c_void_p).value or 0
+            if session is self.session:  # else another thread switched scenarios meanwhile
+                self._slots[slot] = address
+            return address
+        except BaseException as error:
+            escape.report(self.api.names[slot], error)
+            return 0
+
+    def _callback(self, slot: int, session: Optional[Session]) -> Any:
+        function = self.api.function(slot)
+        handled = self.api.is_handled(function.name)
+        if session is None:
+            way = "idle"
+        else:
+            way = "observed" if session.watches(function, handled) else "plain"
+        made = self._callbacks.get((slot, way))
+        if made is None:
+            target = getattr(self, "_" + way)(function)
+            made = self._callbacks[slot, way] = prototype(self.api, function)(target)
+        return made
+
+    def _plain(self, function: Function) -> Callable[..., Any]:
+        answer = self._answers.get(function.slot)
+        if answer is None:
+            handler = self.api.handler(function.name)
+            binder = Binder(self.library, function, handler, self._escaped(function))
+            answer = self._answers[function.slot] = binder.bind()
+        return answer
+
+    def _observed(self, function: Function) -> Callable[..., Any]:
+        answer = self._plain(function)
+        handled = self.api.is_handled(function.name)
+
+        def call(*words: Any) -> Any:
+            try:
+                session = self.session
+                if session is None:
+                    return IDLE[self.api.name]
+                return session.observe(self.library, function, handled, answer, words)
+            except BaseException as error:
+                return escaped(error)
+
+        escaped = self._escaped(function)
+        return call
+
+    def _idle(self, function: Function) -> Callable[..., Any]:
+        if function.returns != self.api.status:
+            return self._plain(function)
+        text = f"{self.api.soname}: no scenario is played (`with emulator.emulate(...)`)"
+
+        def call(*_: Any) -> int:
+            escape.say_once(text)
+            return IDLE[self.api.name]
+
+        return call
+
+    def _escaped(self, function: Function) -> Callable[[BaseException], int]:
+        """What becomes of an exception that no handler meant: it must not reach ctypes, which
+        would return garbage to the host."""
+
+        def escaped(error: BaseException) -> int:
+            text = escape.report(function.name, error)
+            if self.session is not None:
+                self.session.error = text
+            return self.api.codes.unknown if function.returns == self.api.status else 0
+
+        return escaped

@@ -1,0 +1,76 @@
+"""Entered from C on a stub's first call: find the scenario and answer the stub's empty slots.
+
+In a program started by `nvemu run` the scenario is the plan in the testbed. A test in this very
+process calls `play` itself, before or after the stubs are loaded, as often as it likes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+from .attachment import Attachment
+from .planfile import plan as find_plan
+from .session import Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Optional
+
+__all__ = ["Control", "attach", "attachments", "current", "play", "resume"]
+
+
+class Control(ctypes.Structure):
+    """`struct nvemu_control` of stubs/src/forward.h."""
+
+    _fields_ = [
+        ("library", ctypes.c_char_p),
+        ("driver", ctypes.c_char_p),
+        ("fingerprint", ctypes.c_char_p),
+        ("testbed", ctypes.c_char_p),
+        ("count", ctypes.c_uint64),
+        ("slots", ctypes.c_void_p),
+        ("bind", ctypes.c_void_p),
+    ]
+
+
+attachments: list[Attachment] = []
+_session: Optional[Session] = None
+
+
+def attach(address: int) -> None:
+    """Take over the stub whose control struct is at `address`; RuntimeError says why not."""
+    global _session
+    control = Control.from_address(address)
+    if _session is None and control.testbed:
+        _session = Session(find_plan(os.fsdecode(control.testbed)))
+    attachment = Attachment(control, current)
+    attachment.reset(_session)
+    attachments.append(attachment)
+
+
+def current() -> Optional[Session]:
+    """The session that is played, told first when this process turns out to be a fork's child."""
+    if _session is not None and _session.pid != os.getpid():
+        _session.pid = os.getpid()
+        for attachment in attachments:
+            attachment.library.forked()
+    return _session
+
+
+def play(plan: dict[str, Any]) -> Session:
+    """Play `plan` from here on."""
+    session = Session(plan)
+    resume(session)
+    return session
+
+
+def resume(session: Optional[Session]) -> None:
+    """Play `session`, with libraries as if they were just loaded.
+
+    None plays nothing: calls answer as on a machine without a driver, and say so.
+    """
+    global _session
+    _session = session
+    for attachment in attachments:
+        attachment.reset(session)

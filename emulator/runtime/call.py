@@ -1,0 +1,97 @@
+"""One call as faults and the trace see it: the C arguments, decoded when somebody looks."""
+
+from __future__ import annotations
+
+from . import convert
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Optional
+
+    from ..api import Function, Library, Parameter
+
+__all__ = ["Call"]
+
+DEVICE_TYPES = ("nvmlDevice_t", "CUdevice")
+SHOWN = 16  # elements of an array that a trace shows
+
+
+class Call:
+    """A call of `function` with the C arguments `words`."""
+
+    __slots__ = ("function", "library", "words")
+
+    def __init__(self, library: Library, function: Function, words: tuple[Any, ...]) -> None:
+        self.library = library
+        self.function = function
+        self.words = words
+
+    @property
+    def device_index(self) -> Optional[int]:
+        """The index of the device that the call is about; None when it names none."""
+        for parameter, word in zip(self.function.parameters or (), self.words):
+            if parameter.type in DEVICE_TYPES and not parameter.is_pointer:
+                device = self.library.handles(parameter.type).objects.get(word)
+                return None if device is None else int(device.index)
+        return None
+
+    def arguments(self, succeeded: bool) -> dict[str, Any]:
+        """The arguments by C name, as plain values; outputs only when the call `succeeded`."""
+        if self.function.parameters is None:
+            return {}
+        return {
+            parameter.name: self._value(parameter, word, succeeded)
+            for parameter, word in zip(self.function.parameters, self.words)
+        }
+
+    def _value(self, parameter: Parameter, word: Any, succeeded: bool) -> Any:
+        if not parameter.is_pointer:
+            return self._scalar(parameter.type, word)
+        if not word:
+            return None
+        if parameter.type == "void" or not (parameter.is_input or succeeded):
+            return hex(word)
+        if parameter.type == "char" and parameter.length:
+            return convert.read_text(word)
+        if parameter.length:
+            length = self._length(parameter)
+            return self._elements(parameter, word, length)
+        return self._elements(parameter, word, 1)[0]
+
+    def _length(self, parameter: Parameter) -> int:
+        length = (parameter.length or "1").lstrip("*")
+        if length.isdigit():
+            return int(length)
+        names = [other.name for other in self.function.parameters or ()]
+        word = self.words[names.index(length)]
+        if parameter.length == length:
+            return int(word)
+        return convert.int_at(word) if word else 0
+
+    def _elements(self, parameter: Parameter, address: int, length: int) -> list[Any]:
+        kind = self.library.api.types[parameter.type]
+        array = (kind * min(length, SHOWN)).from_address(address)
+        return [self._plain(parameter.type, element) for element in array]
+
+    def _plain(self, type_name: str, value: Any) -> Any:
+        if hasattr(value, "_fields_"):
+            return {name: self._field(getattr(value, name)) for name, *_ in value._fields_}
+        return self._scalar(type_name, value)
+
+    def _field(self, value: Any) -> Any:
+        if hasattr(value, "_fields_"):
+            return self._plain("", value)
+        if hasattr(value, "_length_"):
+            return [self._field(element) for element in value[:SHOWN]]
+        return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+    def _scalar(self, type_name: str, value: Any) -> Any:
+        types = self.library.api.types
+        if type_name in self.library.api.handle_types:
+            return self.library.describe(self.library.handles(type_name).objects.get(value), value)
+        if types.is_enum(type_name):
+            names = [name for name, number in types.members(type_name).items() if number == value]
+            return names[0] if names else value
+        if isinstance(value, bytes):
+            return value.decode("latin-1")
+        return self._plain("", value) if hasattr(value, "_fields_") else value

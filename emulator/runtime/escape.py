@@ -1,0 +1,54 @@
+"""What nvemu says in a host process, and what it does with an exception it did not mean."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+
+__all__ = ["report", "say", "say_once"]
+
+_said: set[str] = set()
+
+
+def say(text: str) -> None:
+    """One line on the process's stderr, past whatever the host made of sys.stderr."""
+    try:
+        os.write(2, f"nvemu: {text}\n".encode("utf-8", "backslashreplace"))
+    except OSError:
+        pass  # stderr is closed: the host wants no words
+
+
+def say_once(text: str) -> None:
+    """The same line only the first time."""
+    if text not in _said:
+        _said.add(text)
+        say(text)
+
+
+def report(function: str, error: BaseException) -> str:
+    """Say that `function` failed inside nvemu; return the traceback.
+
+    A Ctrl-C that arrived while nvemu was at work belongs to the host: it is sent again once this
+    call has returned.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        _interrupt_soon()
+        return ""
+    import traceback
+
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    where = f" ({os.path.basename(last[0].filename)}:{last[0].lineno})" if last else ""
+    say(f"{function}: internal error, reported as UNKNOWN: {type(error).__name__}: {error}{where}")
+    return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+
+
+def _interrupt_soon() -> None:
+    import _thread
+    import time
+
+    def interrupt() -> None:
+        time.sleep(0.001)
+        _thread.interrupt_main()
+
+    _thread.start_new_thread(interrupt, ())

@@ -1,0 +1,69 @@
+"""JSON with the C scanner that the `json` module is built on, and without that module.
+
+`import json` takes as long as starting Python and `ctypes` together (it brings `re`, `enum` and
+`functools`), which is most of what a cold start may cost. Where an interpreter lacks the
+accelerator, `json` itself is used.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["dumps", "loads"]
+
+try:
+    from _json import encode_basestring_ascii as _quote
+    from _json import make_scanner as _make_scanner
+except ImportError:
+    _make_scanner = None
+
+
+class _Context:
+    """What the scanner asks of a decoder."""
+
+    strict = True
+    object_hook = None
+    object_pairs_hook = None
+    parse_float = float
+    parse_int = int
+
+    @staticmethod
+    def parse_constant(name: str) -> float:
+        raise ValueError(f"{name} is not JSON")
+
+
+def loads(text: str) -> Any:
+    """The value that `text` holds; ValueError when it is not one JSON value."""
+    if _make_scanner is None:
+        import json
+
+        return json.loads(text)
+    try:
+        value, end = _make_scanner(_Context)(text, len(text) - len(text.lstrip()))
+    except StopIteration as stop:
+        raise ValueError(f"not JSON at character {stop.value}") from None
+    if text[end:].strip():
+        raise ValueError(f"not JSON at character {end}")
+    return value
+
+
+def dumps(value: Any) -> str:
+    """`value` (None, bool, int, float, str, list, tuple, dict) as one line of JSON."""
+    if isinstance(value, str):
+        return _quote(value) if _make_scanner is not None else _dumps_slowly(value)
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, dict):
+        pairs = (f"{dumps(str(key))}: {dumps(item)}" for key, item in value.items())
+        return "{" + ", ".join(pairs) + "}"
+    return "[" + ", ".join(dumps(item) for item in value) + "]"
+
+
+def _dumps_slowly(value: Any) -> str:
+    import json
+
+    return json.dumps(value)

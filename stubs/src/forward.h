@@ -1,0 +1,65 @@
+/* What a generated stub is made of: slots, and the way through them into Python.
+ *
+ * Each exported function is generated as one line: it enters its slot and calls what it finds
+ * there with its own arguments. forward.c fills the gaps: an empty slot, a thread that Python
+ * has not met, a process that has no Python yet, a fork. */
+#ifndef NVEMU_FORWARD_H
+#define NVEMU_FORWARD_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+typedef uintptr_t nvemu_word; /* an argument of a function that no header declares */
+
+/* Why a call could not be handed to Python, and so which of the library's codes it returns. */
+enum nvemu_refusal { NVEMU_NOT_FOUND, NVEMU_BROKEN, NVEMU_CLOSED, NVEMU_REFUSALS };
+
+/* What the stub and Python share. `bind` is Python's: it fills one slot and returns its content,
+ * or NULL after saying why on stderr. emulator/runtime/boot.py mirrors this struct. */
+struct nvemu_control {
+    const char *library;
+    const char *driver;
+    const char *fingerprint; /* of the function table both sides were generated from */
+    const char *testbed;     /* NULL when the process was not started by nvemu */
+    uint64_t count;
+    _Atomic(void *) *slots;
+    void *(*bind)(uint32_t slot);
+};
+
+/* Defined by the generated source. */
+extern const char nvemu_library[], nvemu_fingerprint[];
+extern const unsigned nvemu_count;
+extern _Atomic(void *) nvemu_slots[];
+extern const int nvemu_refusals[NVEMU_REFUSALS];
+
+extern __thread int nvemu_thread_ready;
+extern enum nvemu_refusal nvemu_refusal;
+
+void *nvemu_enter_slowly(unsigned slot);
+
+static inline void *nvemu_enter(unsigned slot)
+{
+    void *handler = atomic_load_explicit(&nvemu_slots[slot], memory_order_acquire);
+    if (__builtin_expect(handler && nvemu_thread_ready, 1))
+        return handler;
+    return nvemu_enter_slowly(slot);
+}
+
+#define NVEMU_STATUS(slot, types, arguments)                                                       \
+    int(*handler) types = (int(*) types)nvemu_enter(slot);                                         \
+    return handler ? handler arguments : nvemu_refusals[nvemu_refusal]
+
+#define NVEMU_TEXT(slot, types, arguments)                                                         \
+    const char *(*handler)types = (const char *(*)types)nvemu_enter(slot);                         \
+    return handler ? handler arguments : "nvemu could not start; the reason is on stderr"
+
+#define NVEMU_WORD(slot, types, arguments)                                                         \
+    nvemu_word(*handler) types = (nvemu_word(*) types)nvemu_enter(slot);                           \
+    return handler ? handler arguments : 0
+
+#define NVEMU_VOID(slot, types, arguments)                                                         \
+    void(*handler) types = (void (*)types)nvemu_enter(slot);                                       \
+    if (handler)                                                                                   \
+    handler arguments
+
+#endif
