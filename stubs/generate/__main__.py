@@ -1,46 +1,96 @@
-"""`python -m stubs.generate [--check] [--descriptions]`: write what is generated, or compare it.
+"""`python -m stubs.generate COMMAND`: what nox's sessions run.
 
-With --descriptions the API descriptions are read anew out of NVIDIA's headers first (downloaded
-into .cache/headers); without it only the C and the Python tables are made out of them.
+files [--check] [--descriptions]   write what is generated, or fail where it differs from that;
+                                   with --descriptions out of NVIDIA's headers (downloaded), else
+                                   out of the API descriptions as they are committed
+symbols CACHE                      record the symbol tables from Debian's packages and fail where
+                                   one differs from what is committed
+drivers CACHE                      fetch the real libraries and nvidia-smi of the five drivers
+procaddress CACHE                  record what the real libraries' cuGetProcAddress answers
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
-from stubs.generate.emit import Emitter, load
+from stubs.generate import debian, emit
+from stubs.generate.describe import describe, json_text, write_json
+from stubs.generate.fetch import DEFAULT_CACHE
+from stubs.generate.procaddress import record_proc_addresses
 from stubs.generate.symbols import SONAMES, recorded_tables
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+API = ROOT / "stubs" / "api"
 
 
-def generated() -> dict[Path, str]:
+def generated(descriptions: dict[str, dict[str, Any]]) -> dict[Path, str]:
     """Every generated file and its content."""
     made: dict[Path, str] = {}
-    for library in SONAMES:
-        emitter = Emitter(load(ROOT / "stubs" / "api", library), recorded_tables(library))
-        made |= {ROOT / path: text for path, text in emitter.files().items()}
+    for library, description in descriptions.items():
+        files = emit.Emitter(description, recorded_tables(library)).files()
+        made |= {ROOT / path: text for path, text in files.items()}
     return made
 
 
-def stale(made: dict[Path, str]) -> list[Path]:
-    """The files whose content on disk is not what would be generated."""
-    return [
-        path for path, text in made.items() if not path.is_file() or path.read_text() != text
-    ]
+def write_files(check: bool, read_headers: bool) -> int:
+    """Write the generated files; or, to check, only tell which are stale."""
+    files = {library: API / f"{library}.json" for library in SONAMES}
+    if read_headers:
+        texts = {library: json_text(describe(library)) for library in SONAMES}
+    else:
+        texts = {library: path.read_text(encoding="utf-8") for library, path in files.items()}
+    made = generated({library: json.loads(text) for library, text in texts.items()})
+    made |= {path: texts[library] for library, path in files.items()}
+    changed = [path for path, text in made.items() if not path.is_file() or path.read_text() != text]
+    for path in changed:
+        print(f"{'stale' if check else 'wrote'}: {path.relative_to(ROOT)}")
+        if not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(made[path], encoding="utf-8")
+    print(f"{len(made)} generated files, {len(changed)} changed")
+    return 1 if changed and check else 0
+
+
+def check_symbols(cache: Path) -> int:
+    """Compare the committed tables with those of Debian's packages."""
+    changed = debian.changed_tables(cache)
+    for driver, difference in changed.items():
+        print(f"{driver}: {difference}")
+    print(f"{len(debian.RECORDED)} drivers read, {len(changed)} tables differ")
+    return 1 if changed else 0
+
+
+def fetch_drivers(cache: Path) -> int:
+    """Have every driver's libraries and nvidia-smi in the cache."""
+    for driver in debian.RECORDED:
+        print(debian.fetch_driver(driver, cache))
+    return 0
+
+
+def record(cache: Path) -> int:
+    """Write stubs/api/procaddress.json anew."""
+    write_json(API / "procaddress.json", record_proc_addresses(cache, DEFAULT_CACHE))
+    return 0
 
 
 def main(arguments: list[str]) -> int:
-    made = generated()
-    changed = stale(made)
-    for path in changed:
-        print(f"{'stale' if '--check' in arguments else 'wrote'}: {path.relative_to(ROOT)}")
-        if "--check" not in arguments:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(made[path])
-    print(f"{len(made)} generated files, {len(changed)} changed")
-    return 1 if changed and "--check" in arguments else 0
+    """Run one command."""
+    parser = argparse.ArgumentParser(prog="python -m stubs.generate")
+    commands = parser.add_subparsers(dest="command")
+    files = commands.add_parser("files")
+    files.add_argument("--check", action="store_true")
+    files.add_argument("--descriptions", action="store_true")
+    cached = {"symbols": check_symbols, "drivers": fetch_drivers, "procaddress": record}
+    for name in cached:
+        commands.add_parser(name).add_argument("cache", type=Path)
+    chosen = parser.parse_args(arguments or ["files"])
+    if chosen.command == "files":
+        return write_files(chosen.check, chosen.descriptions)
+    return cached[chosen.command](chosen.cache)
 
 
 if __name__ == "__main__":

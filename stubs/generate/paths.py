@@ -1,0 +1,12 @@
+"""Where the generator's inputs and outputs lie in the repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["API", "TABLES"]
+
+_STUBS = Path(__file__).resolve().parent.parent
+
+API = _STUBS / "api"
+TABLES = _STUBS / "symbols"
