@@ -1,0 +1,61 @@
+"""CUDA device attributes that follow from the device's other figures.
+
+Names are those of ``CUdevice_attribute`` in cuda.h without the prefix CU_DEVICE_ATTRIBUTE_. What a
+product or an architecture fixes is in its profile; what changes with the live state, or can be
+computed, is here, so that no figure is written down twice.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .device import Device
+
+__all__ = ["DERIVED", "attribute", "attributes"]
+
+_COMPUTE_MODES = {"DEFAULT": 0, "PROHIBITED": 2, "EXCLUSIVE_PROCESS": 3}
+
+
+def _kilohertz(megahertz: int | None) -> int | None:
+    return None if megahertz is None else megahertz * 1000
+
+
+#: Attribute -> how it is computed. Clock rates are kHz, sizes bytes, bus widths bits (cuda.h).
+DERIVED: dict[str, Callable[[Device], int | None]] = {
+    "CLOCK_RATE": lambda device: _kilohertz(device.clocks.sm.max),
+    "MEMORY_CLOCK_RATE": lambda device: _kilohertz(device.clocks.memory.max),
+    "MULTIPROCESSOR_COUNT": lambda device: device.processor.multiprocessors,
+    "L2_CACHE_SIZE": lambda device: device.processor.l2_cache,
+    "GLOBAL_MEMORY_BUS_WIDTH": lambda device: device.memory.bus_width,
+    "COMPUTE_CAPABILITY_MAJOR": lambda device: device.compute_capability[0],
+    "COMPUTE_CAPABILITY_MINOR": lambda device: device.compute_capability[1],
+    "COMPUTE_MODE": lambda device: _COMPUTE_MODES[device.compute_mode],
+    "ECC_ENABLED": lambda device: int(bool(device.ecc.current)),
+    # Only HMM and ATS let kernels follow plain host pointers.
+    "PAGEABLE_MEMORY_ACCESS": lambda device: int(device.addressing_mode in ("HMM", "ATS")),
+    # A board with one GPU is a group of its own.
+    "MULTI_GPU_BOARD_GROUP_ID": lambda device: device.index,
+    "PCI_DOMAIN_ID": lambda device: device.pci.domain,
+    "PCI_BUS_ID": lambda device: device.pci.bus,
+    "PCI_DEVICE_ID": lambda device: device.pci.device,
+    "GPU_PCI_DEVICE_ID": lambda device: device.pci.device_id,
+    "GPU_PCI_SUBSYSTEM_ID": lambda device: device.pci.subsystem_id,
+}
+
+
+def attributes(table: Mapping[str, int]) -> dict[str, int]:
+    """Return the attributes that a profile or a scenario states, free to be changed."""
+    return dict(table)
+
+
+def attribute(device: Device, name: str) -> int | None:
+    """Return a CUDA device attribute; None if the device has no value for it.
+
+    The profile's table decides before what is derived, so that a scenario can say anything.
+    """
+    if name in device.cuda:
+        return device.cuda[name]
+    derive = DERIVED.get(name)
+    return None if derive is None else derive(device)

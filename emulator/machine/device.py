@@ -1,0 +1,172 @@
+"""A device: one GPU of the machine."""
+
+from __future__ import annotations
+
+from .figures import Figures
+from .groups import GROUPS, build
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from .board import Board, Gsp, Inforom
+    from .clocks import Clocks
+    from .ecc import Ecc, RemappedRows, RetiredPages
+    from .engines import CaptureSessions, Encoder, Processor, Utilization
+    from .links import Fabric, NvLink
+    from .memory import Memory, Region
+    from .modes import Accounting, Mig
+    from .pci import Pci
+    from .power import Power
+    from .processes import Process
+    from .thermal import Fan, Temperature
+    from .words import (
+        AddressingMode,
+        Architecture,
+        Brand,
+        ComputeMode,
+        RecoveryAction,
+        VirtualizationMode,
+    )
+
+__all__ = ["Device"]
+
+
+class Device(Figures):
+    """One GPU: its own figures here, the rest in groups by meaning. All of it may be changed.
+
+    Words such as ``brand`` are the headers' names without their prefixes (``words.py`` has them
+    all). ``performance_state`` is 0 to 15; P0 is the fastest.
+    """
+
+    __slots__ = (
+        "_groups",
+        "_table",
+        "accounting",
+        "addressing_mode",
+        "architecture",
+        "bar1",
+        "board",
+        "brand",
+        "capture",
+        "clocks",
+        "compute_capability",
+        "compute_mode",
+        "cuda",
+        "display_active",
+        "display_mode",
+        "drain_recommended",
+        "ecc",
+        "encoder",
+        "fabric",
+        "fans",
+        "gsp",
+        "index",
+        "inforom",
+        "memory",
+        "mig",
+        "minor_number",
+        "name",
+        "nvlinks",
+        "pci",
+        "performance_state",
+        "persistence_mode",
+        "power",
+        "processes",
+        "processor",
+        "profile",
+        "protected_memory",
+        "recovery_action",
+        "remapped_rows",
+        "reset_required",
+        "retired_pages",
+        "serial",
+        "sparse_operation_mode",
+        "temperature",
+        "utilization",
+        "uuid",
+        "virtualization_mode",
+    )
+
+    profile: str
+    index: int
+    minor_number: int
+    name: str
+    brand: Brand
+    architecture: Architecture
+    uuid: str
+    serial: str | None
+    compute_capability: tuple[int, int]
+    persistence_mode: bool
+    compute_mode: ComputeMode
+    display_mode: bool
+    display_active: bool
+    addressing_mode: AddressingMode | None
+    virtualization_mode: VirtualizationMode
+    performance_state: int | None
+    sparse_operation_mode: bool | None
+    reset_required: bool | None
+    drain_recommended: bool | None
+    recovery_action: RecoveryAction
+    cuda: dict[str, int]
+    board: Board
+    inforom: Inforom
+    gsp: Gsp
+    pci: Pci
+    processor: Processor
+    memory: Memory
+    bar1: Region
+    protected_memory: Region
+    clocks: Clocks
+    power: Power
+    temperature: Temperature
+    fans: list[Fan]
+    utilization: Utilization
+    encoder: Encoder
+    capture: CaptureSessions
+    ecc: Ecc
+    retired_pages: RetiredPages
+    remapped_rows: RemappedRows
+    mig: Mig
+    accounting: Accounting
+    nvlinks: list[NvLink]
+    fabric: Fabric
+    processes: list[Process]
+
+    def __init__(self, table: Mapping[str, Any]) -> None:
+        for name in _OWN:
+            setattr(self, name, table.get(name))
+        self.compute_capability = (table["compute_capability"][0], table["compute_capability"][1])
+        self._table = table
+        self._groups: dict[str, Any] = {}
+
+    if not TYPE_CHECKING:  # to a type checker, a class with __getattr__ would have every name
+
+        def __getattr__(self, name):
+            """Build a group when it is first asked for; see ``groups``.
+
+            Groups go through a dict because its setdefault is atomic: of two threads that race
+            here, both get one object.
+            """
+            if name not in GROUPS:
+                raise AttributeError(f"a device has no {name!r}")
+            group = self._groups.setdefault(name, build(name, self._table.get(name)))
+            setattr(self, name, group)
+            return group
+
+    def cuda_attribute(self, name: str) -> int | None:
+        """Return a CUDA device attribute by its header name without CU_DEVICE_ATTRIBUTE_.
+
+        None means that the device has no value for it.
+        """
+        from .cuda import attribute  # noqa: PLC0415  (NVML's clients never ask)
+
+        return attribute(self, name)
+
+    def __repr__(self) -> str:
+        return f"Device(index={self.index}, name={self.name!r}, uuid={self.uuid!r})"
+
+
+#: The figures that stand at the device itself.
+_OWN = tuple(name for name in Device.__slots__ if name not in GROUPS and name[0] != "_")

@@ -1,0 +1,37 @@
+"""The drivers nvemu knows, each with the CUDA version that its libcuda reports.
+
+The CUDA version is what ``cuDriverGetVersion`` answers: 1000 x major + 10 x minor (cuda.h). Read
+off the libraries of the Debian non-free packages of each version; 580.126.09 is from NVIDIA's
+release notes for the 580 branch.
+"""
+
+from __future__ import annotations
+
+__all__ = ["DRIVERS", "NEWEST", "branch", "nvml_version"]
+
+#: Driver version -> CUDA version, oldest first.
+DRIVERS = {
+    "470.256.02": 11040,
+    "525.147.05": 12000,
+    "535.261.03": 12020,
+    "550.163.01": 12040,
+    "555.58.02": 12050,
+    "580.126.09": 13000,
+}
+
+#: The driver of a scenario that names none.
+NEWEST = "580.126.09"
+
+
+def branch(driver: str) -> int:
+    """Return a driver version's release branch: 580 of "580.126.09"."""
+    return int(driver.partition(".")[0])
+
+
+def nvml_version(driver: str, cuda: int) -> str:
+    """Return what ``nvmlSystemGetNVMLVersion`` answers under a driver.
+
+    The CUDA major version stands before the driver version: the real 550.163.01 library answers
+    "12.550.163.01".
+    """
+    return f"{cuda // 1000}.{driver}"

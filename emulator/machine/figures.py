@@ -1,0 +1,40 @@
+"""The base of every group of figures: slots filled from the plan's table of the same shape."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+__all__ = ["Bytes", "Celsius", "Figures", "Megahertz", "Microseconds", "Milliwatts", "Percent"]
+
+# Units, for annotations: what a scenario may write for a figure ("80 GiB", "700 W") follows from
+# the unit it is declared with. All are integers.
+Bytes = int
+Celsius = int
+Megahertz = int
+Microseconds = int
+Milliwatts = int
+Percent = int
+
+
+class Figures:
+    """A group of figures of a device: one slot a figure, mutable, and nothing but these slots.
+
+    The plan's table names the figures; a figure that it leaves out is ``None``, which means that
+    the product does not have it. The API layers answer NOT_SUPPORTED for such a figure.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, table: Mapping[str, Any]) -> None:
+        get = table.get
+        slots: tuple[str, ...] = self.__slots__
+        for name in slots:
+            setattr(self, name, get(name))
+
+    def __repr__(self) -> str:
+        slots: tuple[str, ...] = self.__slots__
+        figures = ", ".join(f"{name}={getattr(self, name)!r}" for name in slots)
+        return f"{type(self).__name__}({figures})"

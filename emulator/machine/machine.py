@@ -1,0 +1,47 @@
+"""The machine: the live state that NVML and the CUDA driver both answer from."""
+
+from __future__ import annotations
+
+from .clock import Clock
+from .device import Device
+from .drivers import nvml_version
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+__all__ = ["FORMAT", "Machine"]
+
+#: The plan format that this package reads. A plan and its reader travel together, so there is
+#: one number and no migration: another number means that two installations got mixed.
+FORMAT = 1
+
+
+class Machine:
+    """A machine with NVIDIA GPUs, built from a resolved plan and free to change afterwards.
+
+    Attributes:
+        driver_version: for example "580.126.09".
+        cuda_version: 1000 x major + 10 x minor, for example 13000.
+        nvml_version: for example "13.580.126.09".
+        devices: the GPUs, in NVML's order (by PCI bus id, as the plan lists them).
+        clock: the time that the machine's events and samples are stamped with.
+
+    Raises:
+        ValueError: the plan is of another format.
+    """
+
+    __slots__ = ("clock", "cuda_version", "devices", "driver_version", "nvml_version")
+
+    def __init__(self, plan: Mapping[str, Any]) -> None:
+        if plan["format"] != FORMAT:
+            raise ValueError(f"plan of format {plan['format']!r}, expected {FORMAT}")
+        self.clock = Clock()
+        self.driver_version: str = plan["driver"]
+        self.cuda_version: int = plan["cuda"]
+        self.nvml_version = nvml_version(self.driver_version, self.cuda_version)
+        self.devices = [Device(gpu) for gpu in plan["gpus"]]
+
+    def __repr__(self) -> str:
+        return f"Machine(driver_version={self.driver_version!r}, devices={self.devices!r})"

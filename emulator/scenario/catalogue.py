@@ -1,0 +1,94 @@
+"""What comes with nvemu: the gallery of scenarios and the catalogue of GPU profiles."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+from msgspec import Struct
+
+from .errors import ScenarioError, ScenarioFileError, UnknownNameError, nearest
+from .profiles import profile, profiles
+from .schema import Gpu, Scenario
+from .toml import loads
+
+__all__ = ["Names", "load", "names", "parse_gpus"]
+
+_GALLERY = Path(__file__).with_name("gallery")
+
+
+class Names(Struct, frozen=True):
+    """Names that scenarios and command lines may use, each with a description in one line."""
+
+    scenarios: dict[str, str]
+    profiles: dict[str, str]
+
+
+def names() -> Names:
+    """Return the scenarios of the gallery and the GPU profiles of the catalogue."""
+    gallery = {name: load(name).description for name in _gallery()}
+    return Names(scenarios=gallery, profiles=profiles())
+
+
+def load(name_or_path: str | os.PathLike[str]) -> Scenario:
+    """Return a scenario of the gallery by its name, or one from a file.
+
+    What contains a path separator or ends in ".toml" is a file. A scenario that does not name
+    itself gets the file's name.
+
+    Raises:
+        UnknownNameError: no scenario of this name in the gallery.
+        ScenarioFileError: the file cannot be read, or is not TOML.
+        ScenarioError: the file says something wrong; the message has file, line and key path.
+    """
+    text = os.fspath(name_or_path)
+    if isinstance(name_or_path, str) and not text.endswith(".toml") and os.sep not in text:
+        return _from_gallery(text)
+    return loads(_read(Path(text)), file=text, name=Path(text).stem)
+
+
+def parse_gpus(text: str) -> tuple[Gpu, ...]:
+    """Return the GPUs of a command line: "h100-sxm5-80gb:2,t4" are three; "" is none.
+
+    Raises:
+        UnknownNameError: no profile of a name.
+        ScenarioError: an entry that is neither PROFILE nor PROFILE:COUNT.
+    """
+    return tuple(_gpu(entry) for entry in text.split(",")) if text.strip() else ()
+
+
+def _gpu(entry: str) -> Gpu:
+    name, colon, count = entry.strip().partition(":")
+    digits = count if colon else "1"
+    if not name or not (digits.isascii() and digits.isdigit() and len(digits) < 10):
+        problem = f"expected GPUs as PROFILE or PROFILE:COUNT, with commas between, found {entry!r}"
+        raise ScenarioError(problem)
+    profile(name)
+    return Gpu(name, count=int(digits))
+
+
+@cache
+def _gallery() -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in _GALLERY.glob("*.toml")))
+
+
+@cache
+def _from_gallery(name: str) -> Scenario:
+    if name not in _gallery():
+        hint = nearest(name, _gallery())
+        problem = "expected a scenario of the gallery or a path to a .toml file"
+        raise UnknownNameError(f"{problem}, found {name!r}{hint}")
+    return loads(_read(_GALLERY / f"{name}.toml"), file=f"{name}.toml", name=name)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_bytes().decode()
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
+    except UnicodeDecodeError as error:
+        problem = f"expected a TOML file in UTF-8, but: {error}"
+    except ValueError:
+        problem = f"expected a path, found {str(path)!r}"  # with a NUL in it
+    raise ScenarioFileError(problem, file=str(path))

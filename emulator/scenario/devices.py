@@ -1,0 +1,166 @@
+"""A scenario's GPUs, expanded one by one into the tables that the machine is built from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..machine.drivers import branch
+from .checks import bus_address
+from .errors import ScenarioError
+from .identity import free_address, make_serial, make_uuid
+from .profiles import Placement, Profile, merge, profile
+from .schema import Gpu, Scenario
+
+__all__ = ["devices"]
+
+
+def devices(scenario: Scenario) -> list[dict[str, Any]]:
+    """Return a table for each GPU, in order, with its identity filled in.
+
+    Raises:
+        ScenarioError: see ``resolve``; its key path begins with ``gpu[n]``.
+    """
+    expansion = _Expansion(scenario)
+    for position, gpu in enumerate(scenario.gpus):
+        try:
+            expansion.add(gpu)
+        except ScenarioError as error:
+            raise error.within("gpu", position) from None
+    return expansion.devices
+
+
+class _Expansion:
+    """The devices so far, and what of their identities is taken."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self.devices: list[dict[str, Any]] = []
+        self.last = (0, 0, 0)
+        self.given = {bus_address(gpu.pci_bus_id) for gpu in scenario.gpus if gpu.pci_bus_id}
+        self.uuids: set[str] = set()
+        self.addresses: set[tuple[int, int, int]] = set()
+
+    def add(self, gpu: Gpu) -> None:
+        product = _product(gpu, self.scenario.driver)
+        figures = _figures(gpu, product, self.scenario.driver)
+        for _ in range(gpu.count):
+            self.devices.append({**figures, **self._identity(gpu, product, figures)})
+
+    def _identity(self, gpu: Gpu, product: Profile, figures: dict[str, Any]) -> dict[str, Any]:
+        index = len(self.devices)
+        origin = (self.scenario.name, product.name, index)
+        domain, bus, device = address = self._address(gpu, product.placement)
+        module_id = index + 1 if product.placement.modules else figures["board"].get("module_id")
+        board_id = domain << 16 | bus << 8 | device
+        return {
+            "profile": product.name,
+            "index": index,
+            "minor_number": index,
+            "uuid": self._uuid(gpu, origin),
+            "serial": gpu.serial or _serial(product.placement, origin),
+            "pci": {**figures["pci"], "domain": domain, "bus": bus, "device": device},
+            "board": {**figures["board"], "id": board_id, "module_id": module_id},
+            "nvlinks": _nvlinks(product.placement, address),
+        }
+
+    def _uuid(self, gpu: Gpu, origin: tuple[object, ...]) -> str:
+        uuid = gpu.uuid or make_uuid(*origin)
+        if uuid in self.uuids:
+            raise ScenarioError(f"expected a UUID of its own, found {uuid!r} again", key=("uuid",))
+        self.uuids.add(uuid)
+        return uuid
+
+    def _address(self, gpu: Gpu, placement: Placement) -> tuple[int, int, int]:
+        if gpu.pci_bus_id is None:
+            address = free_address(placement, self.last, self.given)
+        else:
+            address = bus_address(gpu.pci_bus_id)
+        if address in self.addresses:
+            problem = f"expected a bus id of its own, found {gpu.pci_bus_id!r} again"
+            raise ScenarioError(problem, key=("pci_bus_id",))
+        self.addresses.add(address)
+        self.last = address
+        return address
+
+
+def _product(gpu: Gpu, driver: str) -> Profile:
+    try:
+        product = profile(gpu.profile)
+    except ScenarioError as error:
+        raise error if error.file else error.within("profile") from None
+    first = product.placement.first_driver
+    if branch(driver) < first:
+        problem = f"{gpu.profile!r} needs driver {first} or newer, found driver {driver!r}"
+        raise ScenarioError(problem, key=("profile",))
+    return product
+
+
+#: Field of Gpu -> where the machine keeps it.
+_SHORTCUTS = {
+    "name": ("name",),
+    "memory_total": ("memory", "total"),
+    "memory_used": ("memory", "used"),
+    "temperature": ("temperature", "gpu"),
+    "power_usage": ("power", "usage"),
+    "utilization": ("utilization", "gpu"),
+}
+
+
+def _figures(gpu: Gpu, product: Profile, driver: str) -> dict[str, Any]:
+    figures = merge(product.under(driver), {"gsp": _gsp(product.placement, driver)})
+    figures = merge(figures, gpu.figures)
+    for field, (first, *rest) in _SHORTCUTS.items():
+        value = getattr(gpu, field)
+        if value is not None:
+            figures = merge(figures, {first: {rest[0]: value} if rest else value})
+    _check_memory(gpu, figures["memory"])
+    return figures
+
+
+def _check_memory(gpu: Gpu, memory: dict[str, Any]) -> None:
+    total, reserved, used = memory["total"], memory["reserved"], memory["used"]
+    if total <= reserved:
+        problem = f"expected more than the {_size(reserved)} reserved, found {_size(total)}"
+        raise ScenarioError(problem, key=_memory_key(gpu, "total"))
+    if used > total - reserved:
+        whole = f"{_size(total)} in all, {_size(reserved)} reserved"
+        problem = (
+            f"expected at most {_size(total - reserved)} in use ({whole}), found {_size(used)}"
+        )
+        raise ScenarioError(problem, key=_memory_key(gpu, "used"))
+
+
+def _memory_key(gpu: Gpu, figure: str) -> tuple[str, ...]:
+    """Return the key to blame: where the figure was written, or what it collides with."""
+    written = [f"memory_{name}" for name in (figure, "used", "total")]
+    fields = [name for name in written if getattr(gpu, name) is not None]
+    return (fields[0],) if fields else ("figures", "memory")
+
+
+def _size(amount: int) -> str:
+    mebibytes, rest = divmod(amount, 1 << 20)
+    return f"{amount} bytes" if rest else f"{mebibytes} MiB"
+
+
+def _gsp(placement: Placement, driver: str) -> dict[str, Any]:
+    """GSP firmware is part of the driver and bears its version."""
+    first = placement.gsp_default_from
+    runs = first is not None and branch(driver) >= first
+    return {"version": driver if runs else None, "enabled": runs, "default": runs}
+
+
+def _serial(placement: Placement, origin: tuple[object, ...]) -> str | None:
+    prefix = placement.serial_prefix
+    return None if prefix is None else make_serial(prefix, *origin)
+
+
+def _nvlinks(placement: Placement, address: tuple[int, int, int]) -> dict[str, Any]:
+    links = placement.links
+    if links is None:
+        return {}
+    ids = ["{:08X}:{:02X}:{:02X}.0".format(*bus_address(switch)) for switch in links.switches]
+    remotes: list[list[str] | None] = [
+        ["SWITCH", ids[link * len(ids) // links.count]] if ids else None
+        for link in range(links.count)
+    ]
+    return {"version": links.version, "speed": links.speed, "remotes": remotes}

@@ -1,0 +1,80 @@
+"""The one hierarchy of errors that a user of scenarios can cause."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["ScenarioError", "ScenarioFileError", "UnknownNameError", "nearest"]
+
+Key = tuple[str | int, ...]
+
+
+class ScenarioError(ValueError):
+    """A scenario, or a profile, that says something it cannot mean.
+
+    The message reads ``file:line: key: expected ..., found ...``, with the parts that are known.
+
+    Attributes:
+        problem: what was expected and what was found.
+        key: the path of the key in the scenario, such as ``("gpu", 1, "memory_used")``.
+        file: the file the scenario was read from, None for one written in Python.
+        line: the line of the key in that file, counted from 1, if it can be told.
+    """
+
+    def __init__(
+        self, problem: str, *, key: Key = (), file: str | None = None, line: int | None = None
+    ) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.key = key
+        self.file = file
+        self.line = line
+
+    def __str__(self) -> str:
+        place = self.file or ""
+        if self.file and self.line:
+            place += f":{self.line}"
+        return ": ".join(part for part in (place, format_key(self.key), self.problem) if part)
+
+    def within(self, *prefix: str | int) -> ScenarioError:
+        """Put a key path before this error's own, as it rises out of a nested table."""
+        self.key = (*prefix, *self.key)
+        return self
+
+
+class ScenarioFileError(ScenarioError):
+    """A scenario file that cannot be found, read or parsed as TOML."""
+
+
+class UnknownNameError(ScenarioError):
+    """A name that nothing is known by: a key, a profile, a driver, a function, an error code."""
+
+
+#: No name is longer; comparing a page of text with a thousand names would take minutes.
+_LONGEST_NAME = 200
+
+
+def format_key(key: Key) -> str:
+    """Write a key path as a reader of TOML or Python would: ``gpu[1].memory_used``."""
+    text = ""
+    for part in key:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += f".{part}" if text else part
+    return text
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """Return a hint at the known name that comes nearest, or at all if they are few, or ""."""
+    names = sorted(known)
+    if isinstance(name, str) and len(name) <= _LONGEST_NAME:
+        by_folded = {candidate.casefold(): candidate for candidate in names}
+        close = get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
+        if close:
+            return f"; did you mean {by_folded[close[0]]!r}?"
+    return f"; known: {', '.join(names)}" if 0 < len(names) <= 24 else ""

@@ -1,0 +1,79 @@
+"""Which check each field of what users write must pass, as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
+
+from . import checks
+from .checks import Check
+from .errors import ScenarioError
+from .tree import check as check_figures
+
+__all__ = ["FAULT", "GPU", "SCENARIO", "check_single", "members", "normalize"]
+
+#: NVML has room for this many characters and a final zero (NVML_DEVICE_NAME_V2_BUFFER_SIZE,
+#: NVML_DEVICE_SERIAL_BUFFER_SIZE in nvml.h).
+_LONGEST_NAME, _LONGEST_SERIAL = 95, 29
+
+
+def normalize(struct: Struct, table: Mapping[str, Check]) -> None:
+    """Replace each field by what its check makes of it; an error gets the field as its key."""
+    for name, check in table.items():
+        try:
+            force_setattr(struct, name, check(getattr(struct, name)))
+        except ScenarioError as error:
+            raise error.within(name) from None
+
+
+def members(values: object, kind: type, key: str) -> tuple[Any, ...]:
+    """Return the GPUs or faults of a scenario as a tuple."""
+    if not isinstance(values, (list, tuple)):
+        raise ScenarioError(f"expected a list of {kind.__name__}, found {values!r}", key=(key,))
+    for index, value in enumerate(values):
+        if not isinstance(value, kind):
+            problem = f"expected a {kind.__name__}, found {value!r}"
+            raise ScenarioError(problem, key=(key, index))
+    return tuple(values)
+
+
+def check_single(gpu: Any) -> None:
+    """Refuse what only one GPU can have when there are several."""
+    for name in ("uuid", "serial", "pci_bus_id"):
+        if gpu.count > 1 and getattr(gpu, name) is not None:
+            problem = f"expected a GPU with count = 1, as no two share one; found {gpu.count}"
+            raise ScenarioError(problem, key=(name,))
+
+
+GPU: dict[str, Check] = {
+    "profile": checks.text,
+    "count": checks.count,
+    "name": checks.optional(checks.short(_LONGEST_NAME)),
+    "uuid": checks.optional(checks.uuid),
+    "serial": checks.optional(checks.short(_LONGEST_SERIAL)),
+    "pci_bus_id": checks.optional(checks.bus_id),
+    "memory_total": checks.optional(checks.quantity("bytes")),
+    "memory_used": checks.optional(checks.quantity("bytes")),
+    "temperature": checks.optional(checks.quantity("celsius")),
+    "power_usage": checks.optional(checks.quantity("milliwatts")),
+    "utilization": checks.optional(checks.utilization),
+    "figures": check_figures,
+}
+
+FAULT: dict[str, Check] = {
+    "function": checks.functions,
+    "returns": checks.code,
+    "library": checks.optional(checks.library),
+    "device": checks.optional(checks.device),
+    "calls": checks.calls,
+}
+
+SCENARIO: dict[str, Check] = {
+    "name": checks.text,
+    "description": checks.description,
+    "driver": checks.driver,
+    "strict": checks.boolean,
+}

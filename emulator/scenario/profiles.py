@@ -1,0 +1,151 @@
+"""The catalogue of GPU products: reading the profiles in ``gpus/``.
+
+A profile is a table of the machine's figures (see ``tree``), with three entries of its own:
+``description``, ``inherits`` (the architecture's file, whose figures it starts from) and
+``placement`` (how GPUs of this product are identified and placed, see ``Placement``). A table
+``driver.470`` holds what one driver branch reports differently.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from ..machine import DRIVERS
+from ..machine.drivers import branch
+from .errors import ScenarioError, ScenarioFileError, UnknownNameError, nearest
+from .tree import check
+
+__all__ = ["Links", "Placement", "Profile", "merge", "profile", "profiles"]
+
+_FOLDER = Path(__file__).with_name("gpus")
+
+
+class Links(Struct, frozen=True, forbid_unknown_fields=True):
+    """NVLinks of the product: ``speed`` is MB/s in one direction.
+
+    ``switches`` are the bus ids of the NVSwitches that an HGX board connects them to, in turn;
+    without switches the links are down, as on a board without its bridge.
+    """
+
+    count: int
+    version: int
+    speed: int
+    switches: tuple[str, ...] = ()
+
+
+class Placement(Struct, frozen=True, forbid_unknown_fields=True):
+    """How the launcher tells GPUs of this product apart.
+
+    Attributes:
+        first_driver: the release branch that first supports the product.
+        bus_ids: where servers with this product have it, in NVML's order.
+        serial_prefix: how serial numbers begin; None for products that report none.
+        modules: whether the GPUs are numbered modules of one baseboard.
+        gsp_default_from: the release branch from which the product runs GSP firmware by default.
+        links: its NVLinks, if it has any.
+    """
+
+    first_driver: int
+    bus_ids: tuple[str, ...]
+    serial_prefix: str | None = None
+    modules: bool = False
+    gsp_default_from: int | None = None
+    links: Links | None = None
+
+
+class Profile(Struct, frozen=True):
+    """A product of the catalogue; ``figures`` under a driver come from ``under``."""
+
+    name: str
+    description: str
+    placement: Placement
+    figures: dict[str, Any]
+    deltas: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+    def under(self, driver: str) -> dict[str, Any]:
+        """Return the figures that a driver version reports."""
+        delta = self.deltas.get(branch(driver))
+        return self.figures if delta is None else merge(self.figures, delta)
+
+
+def profiles() -> dict[str, str]:
+    """Return the names of the products, in order, each with its description in one line."""
+    return {name: profile(name).description for name in _names()}
+
+
+@cache
+def profile(name: str) -> Profile:
+    """Return a product of the catalogue.
+
+    Raises:
+        UnknownNameError: no such product.
+        ScenarioError: the profile's file is wrong.
+    """
+    if name not in _names():
+        hint = nearest(name, _names())
+        raise UnknownNameError(f"expected a GPU profile, found {name!r}{hint}")
+    table = _read(_FOLDER / f"{name}.toml")
+    try:
+        return _profile(name, table)
+    except ScenarioError as error:
+        error.file = f"{name}.toml"
+        raise
+
+
+def merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """Return a table with the entries of another put over it, table by table.
+
+    Neither argument is changed; what is not touched is shared.
+    """
+    merged = dict(base)
+    for name, value in change.items():
+        old = merged.get(name)
+        both = isinstance(old, dict) and isinstance(value, dict)
+        merged[name] = merge(old, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+@cache
+def _names() -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ScenarioFileError(str(error), file=path.name) from None
+
+
+def _profile(name: str, table: dict[str, Any]) -> Profile:
+    description = table.pop("description")
+    placement = msgspec.convert(table.pop("placement"), Placement)
+    deltas = table.pop("driver", {})
+    inherited = _architecture(table.pop("inherits"))
+    return Profile(
+        name=name,
+        description=description,
+        placement=placement,
+        figures=check(merge(inherited, table)),
+        deltas={_branch(key): check(delta) for key, delta in deltas.items()},
+    )
+
+
+@cache
+def _architecture(name: str) -> dict[str, Any]:
+    table = _read(_FOLDER / "architectures" / f"{name}.toml")
+    base = table.pop("inherits", None)
+    return table if base is None else merge(_architecture(base), table)
+
+
+def _branch(key: str) -> int:
+    known = {str(branch(driver)) for driver in DRIVERS}
+    if key not in known:
+        raise UnknownNameError(f"no driver branch {key!r}{nearest(key, known)}", key=("driver",))
+    return int(key)

@@ -1,0 +1,125 @@
+"""Scenarios as TOML text: reading with messages for people, and writing."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import fields as fields_of
+
+from .errors import ScenarioError, ScenarioFileError, UnknownNameError, nearest
+from .schema import Fault, Gpu, Scenario
+from .source import Source
+
+__all__ = ["dumps", "loads"]
+
+_POSITION = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)")
+
+S = TypeVar("S", bound=Struct)
+
+
+def loads(text: str, file: str = "scenario.toml", name: str = "") -> Scenario:
+    """Return the scenario that a TOML text describes.
+
+    Args:
+        text: the TOML.
+        file: what messages call the text.
+        name: the scenario's name if the text does not say it.
+
+    Raises:
+        ScenarioError: with file, line and key path, whatever is wrong with it.
+    """
+    source = Source(file, text)
+    try:
+        table = _parse(text)
+        table.setdefault("name", name)
+        rows = {"gpu": _rows(table, "gpu", Gpu), "fault": _rows(table, "fault", Fault)}
+        scenario = _build(Scenario, {**table, **rows})
+    except ScenarioError as error:
+        raise source.locate(error) from None
+    scenario.__dict__["source"] = source
+    return scenario
+
+
+def _parse(text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ScenarioFileError("expected TOML, found tables nested too deeply") from None
+    except ValueError as error:  # TOMLDecodeError, and int() on thousands of digits
+        position = _POSITION.search(str(error))
+        line = int(position[1] or text.count("\n") + 1) if position else None
+        problem = f"expected TOML, but: {_POSITION.sub('', str(error))}"
+        raise ScenarioFileError(problem, line=line) from None
+
+
+def _rows(table: dict[str, Any], key: str, kind: type[S]) -> list[S]:
+    rows = table.get(key, [])
+    if not isinstance(rows, list):
+        problem = f"expected tables under [[{key}]], found {_shown(rows)}"
+        raise ScenarioError(problem, key=(key,))
+    built = []
+    for index, row in enumerate(rows):
+        try:
+            built.append(_build(kind, row))
+        except ScenarioError as error:
+            raise error.within(key, index) from None
+    return built
+
+
+def _build(kind: type[S], table: object) -> S:
+    """Call a struct with a table's entries, after checking that it has fields of these names."""
+    if not isinstance(table, dict):
+        raise ScenarioError(f"expected a table, found {_shown(table)}")
+    fields = {field.encode_name: field for field in fields_of(kind)}
+    for key in table:
+        if key not in fields:
+            raise UnknownNameError(f"no such key{nearest(key, fields)}", key=(key,))
+    for key, field in fields.items():
+        if field.required and key not in table:
+            raise ScenarioError(f"expected a key {key!r}, found none")
+    return kind(**{fields[key].name: value for key, value in table.items()})
+
+
+def _shown(value: object) -> str:
+    return "a table" if isinstance(value, dict) else repr(value)
+
+
+def dumps(scenario: Scenario) -> str:
+    """Return a scenario as TOML text that ``loads`` reads back as an equal scenario."""
+    return "\n".join(_scenario_lines(scenario)) + "\n"
+
+
+def _scenario_lines(scenario: Scenario) -> Iterator[str]:
+    yield from _entries(scenario, without=("gpu", "fault"))
+    for gpu in scenario.gpus:
+        yield from ("", "[[gpu]]", *_entries(gpu, without=("figures",)))
+        if gpu.figures:
+            yield f"figures = {_value(gpu.figures)}"
+    for fault in scenario.faults:
+        yield from ("", "[[fault]]", *_entries(fault))
+
+
+def _entries(struct: Struct, without: tuple[str, ...] = ()) -> Iterator[str]:
+    """Yield a line for each field that is not at its default."""
+    for field in fields_of(type(struct)):
+        value = getattr(struct, field.name)
+        if field.encode_name not in without and (field.required or value != field.default):
+            yield f"{field.encode_name} = {_value(value)}"
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return '"N/A"'
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_value(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    # A JSON string is a TOML string but for DEL, which TOML wants escaped.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,156 @@
+"""The tree of figures that profiles and scenarios may set, read off the machine's own classes.
+
+A figure is declared once, where the machine keeps it; its unit there says what may be written for
+it here. ``check`` turns a table of a profile or a scenario into the table that the machine takes.
+"""
+
+from __future__ import annotations
+
+import re
+from types import NoneType, UnionType
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from ..machine import Device, Figures
+from ..machine.board import Board
+from ..machine.groups import modules
+from ..machine.pci import Pci
+from ..machine.words import WORDS
+from .errors import ScenarioError, UnknownNameError, nearest
+from .quantities import UNITS, parse_quantity
+
+__all__ = ["check", "names"]
+
+#: What the machine's annotations mean: its classes, units ("Bytes") and words ("Brand"), the last
+#: two as types that still know their unit or words.
+_ANNOTATIONS = {
+    **{name: kind for module in modules() for name, kind in vars(module).items()},
+    **{unit.capitalize(): Annotated[int, unit] for unit in UNITS},
+    **{kind: Annotated[str, words] for kind, words in WORDS.items()},
+}
+
+#: What the launcher decides for each device by itself, from its place in the scenario.
+_ASSIGNED: dict[type[Figures], set[str]] = {
+    Device: {"index", "minor_number", "uuid", "serial", "profile", "nvlinks"},
+    Board: {"id"},
+    Pci: {"domain", "bus", "device"},
+}
+
+#: What nvidia-smi prints for a figure that a product does not have; TOML has no null.
+_ABSENT = (None, "N/A")
+
+#: CUdevice_attribute without its prefix; which of them exist is for the CUDA side to know.
+_ATTRIBUTE = re.compile("[A-Z][A-Z0-9_]*")
+
+_KINDS: dict[type, str] = {int: "an integer", str: "a string", bool: "true or false"}
+
+
+_known: dict[type[Figures], dict[str, Any]] = {}
+
+
+def names(group: type[Figures]) -> dict[str, Any]:
+    """Return the figures of a group that may be set, each with its declared type."""
+    if group not in _known:
+        hints = get_type_hints(group, localns=_ANNOTATIONS, include_extras=True)
+        assigned = _ASSIGNED.get(group, ())
+        _known[group] = {name: hint for name, hint in hints.items() if name not in assigned}
+    return _known[group]
+
+
+def check(table: object, group: type[Figures] = Device) -> dict[str, Any]:
+    """Return a table of figures with every quantity in the machine's unit.
+
+    Raises:
+        UnknownNameError: a figure that the group does not have.
+        ScenarioError: a figure of the wrong type, with its key path.
+    """
+    if not isinstance(table, dict):
+        raise ScenarioError(f"expected a table of figures, found {table!r}")
+    return {name: _entry(group, name, value) for name, value in table.items()}
+
+
+def _entry(group: type[Figures], name: object, value: object) -> Any:
+    known = names(group)
+    if not isinstance(name, str) or name not in known:
+        raise UnknownNameError(f"no figure {name!r}{nearest(name, known)}", key=(str(name),))
+    try:
+        return _convert(value, known[name])
+    except ScenarioError as error:
+        raise error.within(name) from None
+
+
+def _convert(value: object, hint: Any) -> Any:
+    """Return a value as the declared type wants it; None stands where the type allows it."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is UnionType or type(None) in arguments:
+        present = [argument for argument in arguments if argument is not NoneType]
+        return None if value in _ABSENT else _convert(value, present[0])
+    if origin is Annotated:
+        return _annotated(value, hint.__metadata__[0])
+    if origin in (list, tuple):
+        return _sequence(value, arguments)
+    if origin is dict:
+        return _integers(value)
+    if issubclass(hint, Figures):
+        return check(value, hint)
+    return _scalar(value, hint)
+
+
+def _annotated(value: object, meaning: str | tuple[str, ...]) -> object:
+    """Return a value with a unit, by its kind, or one of certain words."""
+    if isinstance(meaning, str):
+        return parse_quantity(value, meaning)
+    if value not in meaning:
+        raise UnknownNameError(
+            f"expected one of its words, found {value!r}{nearest(value, meaning)}"
+        )
+    return value
+
+
+def _sequence(value: object, arguments: tuple[Any, ...]) -> list[Any]:
+    if not isinstance(value, (list, tuple)):
+        raise ScenarioError(f"expected a list, found {value!r}")
+    if len(arguments) > 1 and len(value) != len(arguments):
+        raise ScenarioError(f"expected {len(arguments)} entries, found {value!r}")
+    return [_item(index, item, arguments[0]) for index, item in enumerate(value)]
+
+
+def _item(index: int, item: object, hint: Any) -> Any:
+    try:
+        converted = _convert(item, hint)
+        if isinstance(converted, dict):
+            _check_row(converted, hint)
+    except ScenarioError as error:
+        raise error.within(index) from None
+    return converted
+
+
+def _check_row(row: dict[str, Any], group: type[Figures]) -> None:
+    """Refuse a row that lacks a figure: unlike a device's, it has no profile to take it from."""
+    for name, hint in names(group).items():
+        if name not in row and NoneType not in get_args(hint):
+            raise ScenarioError(f"expected a figure {name!r}, found none")
+
+
+def _integers(value: object) -> dict[str, int]:
+    if not isinstance(value, dict):
+        raise ScenarioError(f"expected a table of integers, found {value!r}")
+    for name, item in value.items():
+        if not isinstance(name, str) or not _ATTRIBUTE.fullmatch(name):
+            problem = (
+                f"expected an attribute's name such as 'MAX_THREADS_PER_BLOCK', found {name!r}"
+            )
+            raise UnknownNameError(problem)
+        if not isinstance(item, int) or isinstance(item, bool) or abs(item) >= 1 << 31:
+            problem = f"expected an integer of 32 bits, found {item!r}"
+            raise ScenarioError(problem, key=(name,))
+    return dict(value)
+
+
+def _scalar(value: object, kind: type) -> object:
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ScenarioError(f"expected {_KINDS[kind]}, found {value!r}")
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
+        raise ScenarioError(f"expected an integer of 64 bits, found {value!r}")
+    if isinstance(value, str) and not value.isprintable():
+        raise ScenarioError(f"expected printable text in one line, found {value!r}")
+    return value
