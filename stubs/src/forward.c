@@ -23,7 +23,7 @@
 
 enum state { COLD, READY, REFUSED };
 
-__thread int nvemu_thread_ready;
+__thread enum nvemu_thread nvemu_thread;
 enum nvemu_refusal nvemu_refusal;
 static atomic_int state;
 static int embedded; /* this stub brought Python into the process */
@@ -59,7 +59,12 @@ static struct boot {
     X(void *, PyLong_FromVoidPtr, (void *))                                                        \
     X(void *, PyUnicode_DecodeFSDefault, (const char *))                                           \
     X(void *, PyRun_StringFlags, (const char *, int, void *, void *, void *))                      \
-    X(void, PyErr_Print, (void))
+    X(void, PyErr_Print, (void))                                                                   \
+    X(int, PyErr_CheckSignals, (void))                                                             \
+    X(void, PyErr_Fetch, (void **, void **, void **))                                              \
+    X(void, Py_DecRef, (void *))                                                                   \
+    X(int, PyThreadState_SetAsyncExc, (unsigned long, void *))                                     \
+    X(unsigned long, PyThread_get_thread_ident, (void))
 #define DECLARE(result, name, types) result(*name) types;
 #define FIND(result, name, types)                                                                  \
     if (!(*(void **)&py.name = dlsym(library, #name)))                                             \
@@ -83,11 +88,11 @@ static const char bootstrap[] =
     "        from _nvemu.runtime import boot\n"
     "    boot.attach(control)\n"
     "except BaseException as problem:\n"
-    "    text = '%s: %s' % (type(problem).__name__, problem)\n"
-    "    if isinstance(problem, RuntimeError):\n"
-    "        text = str(problem)\n"
-    "    line = 'nvemu: cannot start in this Python %s: %s\\n' % (sys.version.split()[0], text)\n"
-    "    __import__('os').write(2, line.encode('utf-8', 'backslashreplace'))\n";
+    "    text = str(problem)\n"
+    "    if not isinstance(problem, RuntimeError):\n"
+    "        text = 'cannot start in this Python %s: %s: %s' % (\n"
+    "            sys.version.split()[0], type(problem).__name__, text)\n"
+    "    __import__('os').write(2, ('nvemu: %s\\n' % text).encode('utf-8', 'backslashreplace'))\n";
 enum { FILE_INPUT = 257 }; /* Py_file_input, of the stable ABI */
 
 static int refuse(enum nvemu_refusal why, const char *format, ...)
@@ -255,7 +260,7 @@ static int hand_over(void)
         py.Py_AtExit(python_ended);
     }
     py.PyGILState_Release(gil);
-    return control.bind ? 1 : refuse(NVEMU_BROKEN, "");
+    return control.bind ? 1 : refuse(*boot.root ? NVEMU_BROKEN : NVEMU_NOT_FOUND, "");
 }
 
 /* Not PyGILState_Release: by now glibc has emptied the thread-specific key that it looks at. */
@@ -288,7 +293,38 @@ static void attach_thread(void)
         py.PyGILState_Ensure();
         pthread_setspecific(attached, py.PyEval_SaveThread());
     }
-    nvemu_thread_ready = 1;
+    nvemu_thread = !embedded && gettid() == getpid() ? NVEMU_MAIN : NVEMU_ATTACHED;
+}
+
+/* ---- signals: in the main thread of a Python program, Python runs the handlers of signals
+ * whenever it likes, for choice on entry to the next Python function. That would be ours, whose
+ * exceptions ctypes throws away, and the Ctrl-C would be lost. So they are run here, before the
+ * call, and what they raise is raised when the call has returned. ---- */
+
+static __thread int depth, gil;
+
+static void run_signal_handlers(void)
+{
+    if (depth++)
+        return;
+    gil = py.PyGILState_Ensure(); /* held over the call, so that no other thread interrupts it */
+    if (py.PyErr_CheckSignals()) {
+        void *value, *traceback;
+        py.PyErr_Fetch(&control.raise, &value, &traceback);
+        py.Py_DecRef(value);
+        py.Py_DecRef(traceback);
+    }
+}
+
+void nvemu_leave_slowly(void)
+{
+    if (--depth)
+        return;
+    if (control.raise) {
+        py.PyThreadState_SetAsyncExc(py.PyThread_get_thread_ident(), control.raise);
+        control.raise = NULL;
+    }
+    py.PyGILState_Release(gil);
 }
 
 void *nvemu_enter_slowly(unsigned slot)
@@ -297,10 +333,16 @@ void *nvemu_enter_slowly(unsigned slot)
         start();
     if (atomic_load(&state) != READY)
         return NULL;
-    if (!nvemu_thread_ready)
+    if (nvemu_thread == NVEMU_STRANGER)
         attach_thread();
+    if (nvemu_thread == NVEMU_MAIN)
+        run_signal_handlers();
     void *handler = atomic_load_explicit(&nvemu_slots[slot], memory_order_acquire);
-    return handler ? handler : control.bind(slot);
+    if (!handler)
+        handler = control.bind(slot);
+    if (!handler)
+        nvemu_leave();
+    return handler;
 }
 
 /* ---- fork: in a host that is no Python program nobody else tells the interpreter. The child's

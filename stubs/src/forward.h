@@ -24,6 +24,7 @@ struct nvemu_control {
     uint64_t count;
     _Atomic(void *) *slots;
     void *(*bind)(uint32_t slot);
+    void *raise; /* an exception class to raise in the main thread when its call has returned */
 };
 
 /* Defined by the generated source. */
@@ -32,34 +33,43 @@ extern const unsigned nvemu_count;
 extern _Atomic(void *) nvemu_slots[];
 extern const int nvemu_refusals[NVEMU_REFUSALS];
 
-extern __thread int nvemu_thread_ready;
+/* Python knows this thread. The main thread of a Python program needs more on each call. */
+enum nvemu_thread { NVEMU_STRANGER, NVEMU_ATTACHED, NVEMU_MAIN };
+extern __thread enum nvemu_thread nvemu_thread;
 extern enum nvemu_refusal nvemu_refusal;
 
 void *nvemu_enter_slowly(unsigned slot);
+void nvemu_leave_slowly(void);
 
 static inline void *nvemu_enter(unsigned slot)
 {
     void *handler = atomic_load_explicit(&nvemu_slots[slot], memory_order_acquire);
-    if (__builtin_expect(handler && nvemu_thread_ready, 1))
+    if (__builtin_expect(handler && nvemu_thread == NVEMU_ATTACHED, 1))
         return handler;
     return nvemu_enter_slowly(slot);
 }
 
+static inline void nvemu_leave(void)
+{
+    if (__builtin_expect(nvemu_thread == NVEMU_MAIN, 0))
+        nvemu_leave_slowly();
+}
+
+#define NVEMU_RETURN(result, slot, types, arguments, refused)                                      \
+    result(*handler) types = (result(*) types)nvemu_enter(slot);                                   \
+    if (!handler)                                                                                  \
+        return refused;                                                                            \
+    result returned = handler arguments;                                                           \
+    nvemu_leave();                                                                                 \
+    return returned
+
 #define NVEMU_STATUS(slot, types, arguments)                                                       \
-    int(*handler) types = (int(*) types)nvemu_enter(slot);                                         \
-    return handler ? handler arguments : nvemu_refusals[nvemu_refusal]
+    NVEMU_RETURN(int, slot, types, arguments, nvemu_refusals[nvemu_refusal])
 
 #define NVEMU_TEXT(slot, types, arguments)                                                         \
-    const char *(*handler)types = (const char *(*)types)nvemu_enter(slot);                         \
-    return handler ? handler arguments : "nvemu could not start; the reason is on stderr"
+    NVEMU_RETURN(const char *, slot, types, arguments,                                             \
+                 "nvemu could not start; the reason is on stderr")
 
-#define NVEMU_WORD(slot, types, arguments)                                                         \
-    nvemu_word(*handler) types = (nvemu_word(*) types)nvemu_enter(slot);                           \
-    return handler ? handler arguments : 0
-
-#define NVEMU_VOID(slot, types, arguments)                                                         \
-    void(*handler) types = (void (*)types)nvemu_enter(slot);                                       \
-    if (handler)                                                                                   \
-    handler arguments
+#define NVEMU_WORD(slot, types, arguments) NVEMU_RETURN(nvemu_word, slot, types, arguments, 0)
 
 #endif
