@@ -14,6 +14,7 @@ class StubsBuildHook(BuildHookInterface[Any]):
     """Compiles emulator/_stubs, and marks the wheel as one for this platform."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Called by hatchling before it gathers the wheel's files."""
         root = Path(self.root)
         sys.path.insert(0, self.root)
         from stubs.build import build  # noqa: PLC0415  (the path is set one line above)

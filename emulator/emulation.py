@@ -56,9 +56,7 @@ def emulate(scenario: Scenario | str | os.PathLike[str] | None = None) -> Iterat
     finally:
         boot.resume(before)
     if session.strict and session.unhandled:
-        raise EmulationError(
-            f"strict scenario: no handler answers {', '.join(session.unhandled)}"
-        )
+        raise EmulationError(f"strict scenario: no handler answers {', '.join(session.unhandled)}")
 
 
 def _load(library: str, driver: str) -> None:

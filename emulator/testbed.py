@@ -4,40 +4,37 @@
     boot         what the stubs' C side needs to start Python: lines of key=value
     plan.json    the scenario, resolved
     trace.jsonl  the calls, one a line, when they are traced
+
+One that `nvemu stubs path` makes stays, and has `default.json` in place of a plan: see
+`emulator.runtime.planfile`.
 """
 
 from __future__ import annotations
 
+import filecmp
 import json
 import os
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from .libpython import find_libpython
 from .plans import find_scenario, plan_of
+from .program import ProgramError, Relay
 from .scenario import Scenario
 from .stubfiles import SONAMES, stub
 
-__all__ = ["ProgramError", "Testbed", "furnish"]
-
-# Sent to the launcher, they are meant for the program.
-FORWARDED = (
-    signal.SIGHUP,
-    signal.SIGINT,
-    signal.SIGQUIT,
-    signal.SIGTERM,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-)
+__all__ = ["ProgramError", "Testbed", "TestbedError", "furnish", "write_plan"]
 
 
-class ProgramError(OSError):
-    """The program cannot be started."""
+class TestbedError(RuntimeError):
+    """No testbed can be made in the folder that is to hold it."""
+
+    __test__ = False
 
 
 class Testbed:
@@ -46,6 +43,10 @@ class Testbed:
     Args:
         scenario: as for `emulator.emulate`.
         trace: whether the calls of all processes are recorded in `trace_file`.
+
+    Raises:
+        ScenarioError: the scenario has a mistake.
+        TestbedError: on entering, libraries could not be loaded from the temporary folder.
     """
 
     __test__ = False  # not a test class, whatever pytest makes of its name
@@ -69,11 +70,11 @@ class Testbed:
         return self.folder / "trace.jsonl"
 
     def __enter__(self) -> Testbed:
-        self.folder = Path(tempfile.mkdtemp(prefix="nvemu-"))  # 0700: nobody else's business
+        self.folder = Path(tempfile.mkdtemp(prefix="nvemu-")).absolute()  # 0700: nobody else's
         try:
             furnish(self.folder, self.scenario.driver)
-            plan = self.plan | {"trace": str(self.trace_file) if self.traced else None}
-            (self.folder / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
+            trace = str(self.trace_file) if self.traced else None
+            write_plan(self.folder / "plan.json", self.plan, trace)
             if self.traced:
                 self.trace_file.touch(mode=0o600)
         except BaseException:
@@ -104,57 +105,73 @@ class Testbed:
         Raises:
             ProgramError: it cannot be started.
         """
-        # Blocked, then waited for: a signal that comes before the program runs is not lost.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, (*FORWARDED, signal.SIGCHLD))
-        try:
-            program = self._start(list(command), self.environment(env), before)
-            return _wait(program)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-    @staticmethod
-    def _start(command: list[str], environment: dict[str, str], mask: set[signal.Signals]) -> int:
-        try:
-            return os.posix_spawnp(command[0], command, environment, setsigmask=mask)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise ProgramError(error.errno, f"cannot run {command[0]}: {reason}") from None
-
-
-def _wait(program: int) -> int:
-    """Wait for the program, handing on what is sent to us meanwhile.
-
-    What the terminal sends (a Ctrl-C) comes from the kernel, and the program, in the same process
-    group, has got it already.
-    """
-    while True:
-        received = signal.sigwaitinfo((*FORWARDED, signal.SIGCHLD))
-        if received.si_signo != signal.SIGCHLD:
-            if received.si_code <= 0:
-                os.kill(program, received.si_signo)
-            continue
-        pid, status = os.waitpid(program, os.WNOHANG)
-        if pid:
-            return os.waitstatus_to_exitcode(status)
+        with Relay() as relay:
+            return relay.run(command, self.environment(env))
 
 
 def furnish(folder: Path, driver: str) -> None:
-    """Put the libraries of a driver version and the boot file into a testbed's folder."""
+    """Put the libraries of a driver version and the boot file into a testbed's folder.
+
+    What is there already is replaced piece by piece, each in one step: programs may be using it,
+    and another process may be doing the same.
+
+    Raises:
+        TestbedError: programs could not load libraries from this folder.
+    """
+    _check(folder)
     libraries = folder / "lib"
-    libraries.mkdir(exist_ok=True)
+    libraries.mkdir(mode=0o700, exist_ok=True)
     for library, soname in SONAMES.items():
         base = soname.removesuffix(".1")
         # A copy, as real as a driver's: some programs resolve the links and open what is behind.
-        shutil.copy(stub(library, driver), libraries / f"{base}.{driver}")
-        for link, target in ((soname, f"{base}.{driver}"), (base, soname)):
-            (libraries / link).unlink(missing_ok=True)
-            (libraries / link).symlink_to(target)
-    (folder / "boot").write_text(_boot(), encoding="utf-8")
+        _copy(stub(library, driver), libraries / f"{base}.{driver}")
+        _link(libraries / soname, f"{base}.{driver}")
+        _link(libraries / base, soname)
+    _write(folder / "boot", _boot(driver))
 
 
-def _boot() -> str:
+def write_plan(path: Path, plan: dict[str, Any], trace: str | None) -> None:
+    """Write a plan, and where its calls are traced to, in one step."""
+    _write(path, json.dumps(plan | {"trace": trace}))
+
+
+def _check(folder: Path) -> None:
+    if {":", ";"} & set(str(folder)):
+        raise TestbedError(f"{folder} cannot go on LD_LIBRARY_PATH: its name has a ':' or ';'")
+    if os.statvfs(folder).f_flag & os.ST_NOEXEC:
+        raise TestbedError(
+            f"no library can be loaded from {folder}, which is mounted noexec: "
+            "set TMPDIR (for `nvemu stubs path`: XDG_CACHE_HOME) to another folder"
+        )
+
+
+def _boot(driver: str) -> str:
     found = find_libpython()
-    lines = {"root": Path(__file__).resolve().parent.parent, "python": sys.executable}
+    root = Path(__file__).resolve().parent.parent
+    lines = {"root": root, "python": sys.executable, "driver": driver}
     if found is not None:
         lines |= {"libpython": found.path, "home": found.home}
     return "".join(f"{key}={value}\n" for key, value in lines.items())
+
+
+def _beside(path: Path) -> Path:
+    """A name next to `path` that only this process uses."""
+    return path.with_name(f".{path.name}.{os.getpid()}")
+
+
+def _copy(source: Path, target: Path) -> None:
+    if target.is_file() and filecmp.cmp(source, target, shallow=False):
+        return
+    shutil.copy(source, _beside(target))
+    _beside(target).replace(target)
+
+
+def _link(path: Path, target: str) -> None:
+    _beside(path).unlink(missing_ok=True)  # left by a process of the same id that was killed
+    _beside(path).symlink_to(target)
+    _beside(path).replace(path)
+
+
+def _write(path: Path, text: str) -> None:
+    _beside(path).write_text(text, encoding="utf-8")
+    _beside(path).replace(path)

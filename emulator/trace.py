@@ -1,6 +1,8 @@
 """A trace's records as lines that a person can read.
 
     nvmlDeviceGetMemoryInfo_v2(device=GPU-0, memory={total=80 GiB, ...}) = SUCCESS <12 us>
+
+What the program passed is shown such that a terminal takes none of it for a command.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ def _text(value: Any) -> str:
         return "{" + ", ".join(f"{k}={_field(k, v)}" for k, v in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(_text(item) for item in value) + "]"
-    return str(value)
+    text = str(value)
+    return text if text.isprintable() else text.encode("unicode_escape").decode()
 
 
 def _field(name: str, value: Any) -> str:

@@ -8,6 +8,16 @@ from __future__ import annotations
 
 from .core import Api, ApiError, Codes, Handler, Library
 from .declaration import Function, Parameter
-from .handle import Handles
+from .handle import NULL, Handles
 
-__all__ = ["Api", "ApiError", "Codes", "Function", "Handler", "Handles", "Library", "Parameter"]
+__all__ = [
+    "NULL",
+    "Api",
+    "ApiError",
+    "Codes",
+    "Function",
+    "Handler",
+    "Handles",
+    "Library",
+    "Parameter",
+]

@@ -9,7 +9,7 @@ from .handle import Handles
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
-    from typing import Any, Callable, Optional, TypeVar
+    from typing import Any, Callable, Iterable, Optional, Sequence, TypeVar
 
     from ..machine import Machine
 
@@ -62,12 +62,23 @@ class Codes:
 class Handler:
     """The Python function that answers one or more API functions."""
 
-    __slots__ = ("answer", "anytime", "keys")
+    __slots__ = ("answer", "anytime", "keys", "nullable", "raw", "sizes")
 
-    def __init__(self, answer: Callable[..., Any], anytime: bool) -> None:
+    def __init__(
+        self,
+        answer: Callable[..., Any],
+        *,
+        anytime: bool,
+        sizes: bool,
+        nullable: Sequence[str],
+        raw: Sequence[str],
+    ) -> None:
         code = answer.__code__
         self.answer = answer
         self.anytime = anytime
+        self.sizes = sizes
+        self.nullable = nullable
+        self.raw = raw
         self.keys = code.co_varnames[: code.co_argcount]
 
 
@@ -78,7 +89,16 @@ class Library:
         self.api = api
         self.machine: Machine
         self.ready = False
+        self.asked = False  # whether an init was called, whatever came of it
+        self.observer: Optional[Callable[[Library, str, dict[str, Any], int], None]] = None
+        # Where the loaded stub has a function; 0 for a name that it does not export.
+        self.symbol_address: Callable[[str], int] = lambda name: 0
         self._handles: dict[str, Handles] = {}
+
+    def note(self, function: str, arguments: dict[str, Any], code: int) -> None:
+        """Tell the trace of a call that came by no slot: of a function in a private table."""
+        if self.observer is not None:
+            self.observer(self, function, arguments, code)
 
     def handles(self, type_name: str) -> Handles:
         """The handles of one type, such as `nvmlDevice_t`."""
@@ -91,8 +111,17 @@ class Library:
         """Stand in front of `machine` as a library that was just loaded."""
         self.machine = machine
         self.ready = False
+        self.asked = False
         for handles in self._handles.values():
             handles.clear()
+
+    def early_checks(self, function: str) -> Iterable[tuple[str, int, bool]]:
+        """What `function` looks at before it asks whether the library is initialised.
+
+        A parameter's C name, the code returned when it is zero, and whether only from the first
+        init on (`asked`). An empty name: the code that stands for "not initialised".
+        """
+        return ()
 
     def describe(self, obj: Any, value: int) -> str:
         """How a trace names the object behind a handle; `obj` is None when there is none."""
@@ -105,7 +134,7 @@ class Library:
 class Api:
     """An API: `nvml` or `cuda`.
 
-    `tables` is its generated module (FINGERPRINT, FUNCTIONS, STRUCTS, ENUMS, NAMES);
+    `functions` is the generated module with FINGERPRINT and FUNCTIONS;
     `handle_types` are the types whose values stand for objects of ours; `truncates_text` says
     that a string too long for the client's buffer is cut off rather than refused.
     """
@@ -117,26 +146,34 @@ class Api:
         soname: str,
         status: str,
         prefix: str,
-        tables: ModuleType,
+        functions: ModuleType,
         handle_types: frozenset[str],
         codes: Codes,
         truncates_text: bool = False,
     ) -> None:
         self.name = name
         self.soname = soname
-        self.package = tables.__name__.rpartition(".")[0]
+        self.package = functions.__name__.rpartition(".")[0]
         self.status = status
         self.prefix = prefix
         self.handle_types = handle_types
         self.codes = codes
         self.truncates_text = truncates_text
-        self.fingerprint: str = tables.FINGERPRINT
-        self.types = Types(tables.NAMES, tables.STRUCTS, tables.ENUMS)
+        self.fingerprint: str = functions.FINGERPRINT
+        self._types: Optional[Types] = None
         self.handlers: dict[str, Handler] = {}  # those imported so far
         self.modules: dict[str, str] = {}  # function -> module that has its handler
-        self._rows: dict[str, str] = tables.FUNCTIONS
+        self._rows: dict[str, str] = functions.FUNCTIONS
         self._names: list[str] = []
         self._status_names: dict[int, str] = {}
+
+    @property
+    def types(self) -> Types:
+        """The API's C types; their tables are imported now, as simple functions need none."""
+        if self._types is None:
+            tables = __import__(self.package + "._types", fromlist=["STRUCTS"])
+            self._types = Types(tables.NAMES, tables.STRUCTS, tables.ENUMS)
+        return self._types
 
     def is_handled(self, name: str) -> bool:
         """Whether some module has a handler for this function."""
@@ -156,6 +193,7 @@ class Api:
         return self._names
 
     def function(self, slot: int) -> Function:
+        """The function that a slot belongs to."""
         name = self.names[slot]
         return Function(name, slot, self._rows[name])
 
@@ -178,18 +216,27 @@ class Api:
         return name
 
     def implements(
-        self, *names: str, anytime: bool = False
+        self,
+        *names: str,
+        anytime: bool = False,
+        sizes: bool = False,
+        nullable: Sequence[str] = (),
+        raw: Sequence[str] = (),
     ) -> Callable[[Decorated], Decorated]:
         """Answer the functions `names` with the decorated one.
 
         Its parameters are named after the C parameters, in snake_case; it takes those it needs,
         decoded, and `library` for the API's state in this process. It returns what the function
         puts out: nothing, one value, or a tuple in the order of the declaration; a struct as a
-        dict of fields, an array as a list. `anytime`: it may be called before initialisation.
+        dict of fields, an array as a list. None, also as a field, is what the device does not
+        have: NOT_SUPPORTED. `anytime`: it may be called before initialisation. `sizes`: without an
+        array to fill, the call succeeds and says how many elements there are. `nullable`: C names
+        of parameters that may be NULL; an input is None then, an output is not written. `raw`:
+        those handed over as the C word they are, unchecked; an output is the handler's to write.
         """
 
         def register(answer: Decorated) -> Decorated:
-            handler = Handler(answer, anytime)
+            handler = Handler(answer, anytime=anytime, sizes=sizes, nullable=nullable, raw=raw)
             for name in names:
                 if name not in self._rows:
                     raise LookupError(f"{name} is not a function of {self.name}")

@@ -42,7 +42,8 @@ SCALARS = {
 def c_fields(row: str) -> list[tuple[str, str]]:
     """The (name, type spelling) pairs inside a struct's row."""
     inside = row[row.index("(") + 1 : -1]
-    return [(name, spelling) for name, _, spelling in (f.partition(": ") for f in inside.split(", "))]
+    fields = (field.partition(": ") for field in inside.split(", "))
+    return [(name, spelling) for name, _, spelling in fields]
 
 
 class Types:
@@ -58,9 +59,11 @@ class Types:
         self._members: dict[str, dict[str, int]] = {}
 
     def is_struct(self, name: str) -> bool:
+        """Whether a type is a struct or a union, maybe by another name."""
         return self.resolve(name) in self._structs
 
     def is_enum(self, name: str) -> bool:
+        """Whether a type is an enum."""
         return name in self._enums
 
     def resolve(self, name: str) -> str:
@@ -84,6 +87,14 @@ class Types:
     def tag(self, name: str) -> int:
         """What NVML expects in the `version` field of a struct: `size | version << 24`."""
         return ctypes.sizeof(self[name]) | self.version(name) << 24
+
+    def versions(self, names: list[str]) -> dict[int, Any]:
+        """Tag -> class, for those of the structs `names` that bear a tag."""
+        return {
+            self.tag(name): self[name]
+            for name in names
+            if self.version(name) and hasattr(self[name], "version")
+        }
 
     def __getitem__(self, spelling: str) -> Any:
         """The ctypes class of a type's spelling: `unsigned int`, `nvmlMemory_t`, `char *`."""

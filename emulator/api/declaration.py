@@ -4,6 +4,7 @@ The generated tables hold a function as one line, read when the function is firs
 
     nvmlReturn_t(device: nvmlDevice_t, out name: char[length], length: unsigned int)
 
+A versioned struct may be one of several: `inout info: nvmlNvLinkInfo_v1_t|nvmlNvLinkInfo_v2_t`.
 A parameter is `name: type` when it is passed by value, and `in`, `out` or `inout` before it when
 it is a pointer to what it names. A length in brackets is another parameter's name, `*count` when
 that parameter is itself a pointer, a number, or `nul` for a terminated string.
@@ -28,9 +29,12 @@ def snake_case(name: str) -> str:
 
 
 class Parameter:
-    """A parameter: its name, `direction` (value, in, out, inout), element type and length."""
+    """A parameter: its name, `direction` (value, in, out, inout), element type and length.
 
-    __slots__ = ("direction", "key", "length", "name", "type")
+    `versions` are the structs that the tag in the client's memory chooses from; `type` the first.
+    """
+
+    __slots__ = ("direction", "key", "length", "name", "type", "versions")
 
     def __init__(self, text: str) -> None:
         head, _, spelling = text.partition(": ")
@@ -38,7 +42,9 @@ class Parameter:
         self.name = name
         self.key = snake_case(name)
         self.direction = direction or "value"
-        self.type, bracket, length = spelling.partition("[")
+        spelling, bracket, length = spelling.partition("[")
+        self.versions = spelling.split("|")
+        self.type = self.versions[0]
         self.length: Optional[str] = length[:-1] if bracket else None
 
     @property
@@ -48,14 +54,17 @@ class Parameter:
 
     @property
     def is_pointer(self) -> bool:
+        """Whether the C argument is an address."""
         return self.direction != "value"
 
     @property
     def is_input(self) -> bool:
+        """Whether the client puts something in."""
         return self.direction != "out"
 
     @property
     def is_output(self) -> bool:
+        """Whether the library puts something out."""
         return self.direction in ("out", "inout")
 
 

@@ -12,9 +12,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["Handles"]
+__all__ = ["NULL", "Handles"]
 
 MAGIC = b"nvemu\0\0\0"
+NULL = object()  # what a handler returns for a handle that is NULL; None is "not supported"
 SIZE = 4096  # nvidia-smi 550 reads beyond the first kilobyte of a device
 
 
@@ -36,6 +37,8 @@ class Handles:
 
     def give(self, obj: Any) -> int:
         """The handle of `obj`, the same one each time."""
+        if obj is NULL:
+            return 0
         address = self._addresses.get(id(obj))
         if address is None:
             address = self._free.pop() if self._free else self._allocate()

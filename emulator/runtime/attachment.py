@@ -43,14 +43,16 @@ class Attachment:
                 f"the {self.api.soname} stub and the Python package are from different versions "
                 "of nvemu: install nvemu again"
             )
+        self.library.symbol_address = self._symbol_address
         self.driver: str = control.driver.decode()
+        self._control = control
         self.session: Optional[Session] = None
         self._current = current
         self._slots = (ctypes.c_size_t * control.count).from_address(control.slots)
         self._callbacks: dict[tuple[int, str], Any] = {}
         self._answers: dict[int, Callable[..., Any]] = {}
         self._bind = ctypes.CFUNCTYPE(ctypes.c_size_t, ctypes.c_uint32)(self.bind)
-        control.bind = ctypes.cast(self._bind, ctypes.c_void_p).value
+        self.bind_address = ctypes.cast(self._bind, ctypes.c_void_p).value
 
     def reset(self, session: Optional[Session]) -> None:
         """Play `session` from here on, or nothing."""
@@ -58,7 +60,14 @@ class Attachment:
         if session is not None:
             self.api.modules = session.plan["handlers"][self.api.name]
             self.library.reset(session.machine)
+            self.library.observer = session.observer.note if session.traced else None
         ctypes.memset(self._slots, 0, ctypes.sizeof(self._slots))
+
+    def _symbol_address(self, name: str) -> int:
+        from .exports import symbol_finder  # here, as few programs ask
+
+        self.library.symbol_address = symbol_finder(self._control.slots)
+        return self.library.symbol_address(name)
 
     def bind(self, slot: int) -> int:
         """Fill an empty slot and return its content; 0, after a line on stderr, when it fails."""
@@ -78,7 +87,7 @@ class Attachment:
         if session is None:
             way = "idle"
         else:
-            way = "observed" if session.watches(function, handled) else "plain"
+            way = "observed" if session.watches(function.name, handled) else "plain"
         made = self._callbacks.get((slot, way))
         if made is None:
             target = getattr(self, "_" + way)(function)
@@ -102,7 +111,7 @@ class Attachment:
                 session = self.session
                 if session is None:
                     return IDLE[self.api.name]
-                return session.observe(self.library, function, handled, answer, words)
+                return session.observer.observe(self.library, function, handled, answer, words)
             except BaseException as error:
                 return escaped(error)
 
@@ -122,12 +131,17 @@ class Attachment:
 
     def _escaped(self, function: Function) -> Callable[[BaseException], int]:
         """What becomes of an exception that no handler meant: it must not reach ctypes, which
-        would return garbage to the host."""
+        would return garbage to the host. A signal handler's (Ctrl-C) belongs to the host: the C
+        side raises it when the call has returned."""
+        code = self.api.codes.unknown if function.returns == self.api.status else 0
 
         def escaped(error: BaseException) -> int:
-            text = escape.report(function.name, error)
-            if self.session is not None:
-                self.session.error = text
-            return self.api.codes.unknown if function.returns == self.api.status else 0
+            if not isinstance(error, Exception):
+                self._control.raise_ = id(type(error))
+            else:
+                text = escape.report(function.name, error)
+                if self.session is not None:
+                    self.session.error = text
+            return code
 
         return escaped

@@ -17,8 +17,9 @@ the declaration on every call would cost ten times that. For `nvmlDeviceGetTempe
         except ApiError as error: return error.code
         except BaseException as error: return escaped(error)
 
-The checks come in the order of the parameters. A function without a handler gets the same checks
-and then answers NOT_SUPPORTED.
+The checks come in the order of the parameters, after those few that a function makes even before
+it is known to be initialised (`Library.early_checks`). A function without a handler gets the same
+checks and then answers NOT_SUPPORTED.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ def prototype(api: Api, function: Function) -> Any:
 
 
 def _result_type(api: Api, function: Function) -> Any:
-    if function.returns == "void":
-        return None
+    if function.returns == api.status:
+        return ctypes.c_int  # known without loading the tables of types
     return ctypes.c_size_t if "*" in function.returns else api.types[function.returns]
 
 
@@ -73,6 +74,8 @@ class Binder:
         self.function = function
         self.handler = handler
         self.parameters = function.parameters or ()
+        self.nullable = handler.nullable if handler else ()
+        self.raw = handler.raw if handler else ()
         self.lines: list[str] = []
         self.values: dict[str, str] = {}  # handler's parameter name -> expression
         self.names: dict[str, Any] = {name: getattr(convert, name) for name in convert.__all__}
@@ -84,8 +87,10 @@ class Binder:
         return self.names["call"]  # type: ignore[no-any-return]
 
     def source(self) -> str:
+        """The Python source of the function."""
         count = len(self.parameters) if self.function.parameters is not None else WORDS
         arguments = ", ".join(f"a{index}" for index in range(count))
+        self._check_early()
         self._check_ready()
         for index, parameter in enumerate(self.parameters):
             self._decode(index, parameter)
@@ -96,6 +101,17 @@ class Binder:
             "    except ApiError as error: return error.code\n"
             "    except BaseException as error: return escaped(error)\n"
         )
+
+    def _check_early(self) -> None:
+        """Some functions look at arguments before they ask whether the library is initialised."""
+        for name, code, asked in self.library.early_checks(self.function.name):
+            when = "library.asked and " if asked else ""
+            if not name:
+                self.lines.append(f"if {when}not library.ready: return {code}")
+            for index, parameter in enumerate(self.parameters):
+                if parameter.name == name:
+                    zero = f"a{index} < {NULL_PAGE}" if parameter.is_pointer else f"not a{index}"
+                    self.lines.append(f"if {when}{zero}: return {code}")
 
     def _check_ready(self) -> None:
         if self._returns_status and not (self.handler and self.handler.anytime):
@@ -109,16 +125,29 @@ class Binder:
 
     def _decode(self, index: int, parameter: Parameter) -> None:
         self.values[parameter.key] = f"a{index}"
+        if parameter.name in self.raw:
+            return
         if not parameter.is_pointer:
             self._decode_value(index, parameter)
         elif parameter.type == "void" or not self._returns_status:
             return  # an address: the handler knows what lies there
         elif parameter.direction == "out" and parameter.counts:
             return  # NULL is fine for a client that only asks how many there are
+        elif parameter.name in self.nullable:
+            self._unless_null(index, parameter, self._decode_pointer)
+            self.values[parameter.key] += f" if a{index} else None"
         else:
             self._check_null(f"a{index} < {NULL_PAGE}")
-            if parameter.is_input:
-                self._decode_pointer(index, parameter)
+            self._decode_pointer(index, parameter)
+
+    def _unless_null(
+        self, index: int, parameter: Parameter, step: Callable[[int, Parameter], None]
+    ) -> None:
+        before = len(self.lines)
+        step(index, parameter)
+        lines = [f"    {line}" for line in self.lines[before:]]
+        if lines:
+            self.lines[before:] = [f"if a{index}:", *lines]
 
     def _check_null(self, condition: str) -> None:
         self.lines.append(f"if {condition}: return {self.codes.invalid_argument}")
@@ -128,7 +157,8 @@ class Binder:
             code = self.codes.invalid_handle.get(parameter.type, self.codes.invalid_argument)
             self.names[f"objects{index}"] = self.library.handles(parameter.type).objects
             self.lines.append(f"v{index} = objects{index}.get(a{index})")
-            self.lines.append(f"if v{index} is None: return {code}")
+            given = f" and a{index}" if parameter.name in self.nullable else ""
+            self.lines.append(f"if v{index} is None{given}: return {code}")
             self.values[parameter.key] = f"v{index}"
         elif self.api.types.is_enum(parameter.type):
             self.names[f"members{index}"] = frozenset(
@@ -139,24 +169,25 @@ class Binder:
             )
 
     def _decode_pointer(self, index: int, parameter: Parameter) -> None:
-        kind = self.names[f"type{index}"] = self.api.types[parameter.type]
+        self.names[f"type{index}"] = self.api.types[parameter.type]
         value = f"type{index}.from_address(a{index})"
         if parameter.length == "nul":
             value = f"read_text(a{index})"
         elif parameter.length:
             value = f"read_array(a{index}, type{index}, {self._length(parameter)})"
-        elif not self.api.types.is_struct(parameter.type):
+        elif self.api.types.is_struct(parameter.type):
+            self._check_version(index, parameter)
+        else:
             value += ".value"
         self.values[parameter.key] = value
-        if self.api.types.is_struct(parameter.type) and not parameter.length:
-            self._check_version(index, parameter, kind)
 
-    def _check_version(self, index: int, parameter: Parameter, kind: Any) -> None:
-        if self.api.types.version(parameter.type) and hasattr(kind, "version"):
-            self.lines.append(
-                f"if type{index}.from_address(a{index}).version != "
-                f"{self.api.types.tag(parameter.type)}: return {self.codes.version_mismatch}"
-            )
+    def _check_version(self, index: int, parameter: Parameter) -> None:
+        """The client says by the tag which version of the struct it has."""
+        versions = self.api.types.versions(parameter.versions)
+        if versions:
+            self.names[f"versions{index}"] = versions
+            self.lines.append(f"type{index} = versions{index}.get(int_at(a{index}))")
+            self.lines.append(f"if type{index} is None: return {self.codes.version_mismatch}")
 
     def _is_handle(self, type_name: str) -> bool:
         return type_name in self.library.api.handle_types
@@ -188,9 +219,23 @@ class Binder:
         else:
             names = ", ".join(f"r{index}" for index, _ in outputs)
             self.lines.append(f"{names} = answer({arguments})")
+            self._check_known(outputs)
             for index, parameter in outputs:
-                self._write(index, parameter)
+                if parameter.name in self.nullable:
+                    self._unless_null(index, parameter, self._write)
+                else:
+                    self._write(index, parameter)
             self.lines.append("return 0")
+
+    def _check_known(self, outputs: list[tuple[int, Parameter]]) -> None:
+        """None is a quantity that the device does not have, be it alone or a struct's field."""
+        unknown = [f"r{index} is None" for index, _ in outputs]
+        unknown += [
+            f"None in r{index}.values()"
+            for index, parameter in outputs
+            if self.api.types.is_struct(parameter.type) and not parameter.length
+        ]
+        self.lines.append(f"if {' or '.join(unknown)}: return {self.codes.not_supported}")
 
     def _outputs(self) -> list[tuple[int, Parameter]]:
         """The parameters that a handler answers: not the counts, which follow from the lists."""
@@ -198,11 +243,14 @@ class Binder:
         return [
             (index, parameter)
             for index, parameter in enumerate(self.parameters)
-            if parameter.is_output and parameter.name not in counts and parameter.type != "void"
+            if parameter.is_output
+            and parameter.type != "void"
+            and parameter.name not in counts
+            and parameter.name not in self.raw
         ]
 
     def _write(self, index: int, parameter: Parameter) -> None:
-        self.names[f"type{index}"] = self.api.types[parameter.type]
+        self.names.setdefault(f"type{index}", self.api.types[parameter.type])
         if self._is_handle(parameter.type):
             give = self.library.handles(parameter.type).give
             self.names[f"give{index}"] = give
@@ -220,6 +268,8 @@ class Binder:
         code = self.codes.insufficient_size
         if parameter.counts:
             count = length[length.index("(") + 1 : -1]
+            if self.handler and self.handler.sizes:
+                self.lines.append(f"if not a{index}: return write_size({count}, r{index})")
             self.lines.append(f"write_count({count}, r{index}, {code})")
             self._check_null(f"r{index} and a{index} < {NULL_PAGE}")
         writer = "write_array" if parameter.direction == "out" else "update_array"

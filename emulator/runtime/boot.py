@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from _thread import allocate_lock
 
 from .attachment import Attachment
 from .planfile import plan as find_plan
@@ -31,22 +32,28 @@ class Control(ctypes.Structure):
         ("count", ctypes.c_uint64),
         ("slots", ctypes.c_void_p),
         ("bind", ctypes.c_void_p),
+        ("raise_", ctypes.c_void_p),
     ]
 
 
 attachments: list[Attachment] = []
 _session: Optional[Session] = None
+_attaching = allocate_lock()
 
 
 def attach(address: int) -> None:
     """Take over the stub whose control struct is at `address`; RuntimeError says why not."""
     global _session
     control = Control.from_address(address)
-    if _session is None and control.testbed:
-        _session = Session(find_plan(os.fsdecode(control.testbed)))
-    attachment = Attachment(control, current)
-    attachment.reset(_session)
-    attachments.append(attachment)
+    with _attaching:
+        if control.bind:
+            return  # another thread's first call came first
+        if _session is None and control.testbed:
+            _session = Session(find_plan(os.fsdecode(control.testbed)))
+        attachment = Attachment(control, current)
+        attachment.reset(_session)
+        attachments.append(attachment)
+        control.bind = attachment.bind_address
 
 
 def current() -> Optional[Session]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+
 from . import convert
 
 TYPE_CHECKING = False
@@ -69,7 +71,10 @@ class Call:
         return convert.int_at(word) if word else 0
 
     def _elements(self, parameter: Parameter, address: int, length: int) -> list[Any]:
-        kind = self.library.api.types[parameter.type]
+        types = self.library.api.types
+        kind = types[parameter.type]
+        if types.is_struct(parameter.type):
+            kind = types.versions(parameter.versions).get(convert.int_at(address), kind)
         array = (kind * min(length, SHOWN)).from_address(address)
         return [self._plain(parameter.type, element) for element in array]
 
@@ -79,6 +84,8 @@ class Call:
         return self._scalar(type_name, value)
 
     def _field(self, value: Any) -> Any:
+        if isinstance(value, ctypes.Union):  # which member it is, the call alone knows
+            return hex(int.from_bytes(bytes(value), "little"))
         if hasattr(value, "_fields_"):
             return self._plain("", value)
         if hasattr(value, "_length_"):

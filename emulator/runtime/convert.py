@@ -18,6 +18,7 @@ __all__ = [
     "update_array",
     "write_array",
     "write_count",
+    "write_size",
     "write_text",
 ]
 
@@ -58,6 +59,12 @@ def write_count(address: int, values: Sequence[Any], code: int) -> None:
         raise ApiError(code)
 
 
+def write_size(address: int, values: Sequence[Any]) -> int:
+    """Write how many there are for a client that asks nothing else; SUCCESS."""
+    ctypes.c_uint.from_address(address).value = len(values)
+    return 0
+
+
 def write_array(address: int, values: Sequence[Any], capacity: int, kind: Any, code: int) -> None:
     """Write `values`; what remains of the client's `capacity` elements is zeroed."""
     if len(values) > capacity:
@@ -85,9 +92,9 @@ def fill(struct: Any, values: Mapping[str, Any]) -> None:
         if member is None:
             continue
         if isinstance(value, str):
-            size = getattr(type(struct), name).size
-            value = value.encode()[: size - 1]
-        if isinstance(member, (ctypes.Structure, ctypes.Union)):
+            room = getattr(type(struct), name).size - 1
+            setattr(struct, name, value.encode()[:room])
+        elif isinstance(member, (ctypes.Structure, ctypes.Union)):
             fill(member, value)
         elif isinstance(member, ctypes.Array):
             _fill_array(struct, name, member, value)

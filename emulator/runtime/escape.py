@@ -27,28 +27,11 @@ def say_once(text: str) -> None:
 
 
 def report(function: str, error: BaseException) -> str:
-    """Say that `function` failed inside nvemu; return the traceback.
-
-    A Ctrl-C that arrived while nvemu was at work belongs to the host: it is sent again once this
-    call has returned.
-    """
-    if isinstance(error, KeyboardInterrupt):
-        _interrupt_soon()
-        return ""
+    """Say that `function` failed inside nvemu; return the traceback."""
     import traceback
 
     last = traceback.extract_tb(error.__traceback__)[-1:]
     where = f" ({os.path.basename(last[0].filename)}:{last[0].lineno})" if last else ""
-    say(f"{function}: internal error, reported as UNKNOWN: {type(error).__name__}: {error}{where}")
+    what = f"{type(error).__name__}: {error}{where}"
+    say_once(f"{function}: internal error, reported as UNKNOWN: {what}")
     return "".join(traceback.format_exception(type(error), error, error.__traceback__))
-
-
-def _interrupt_soon() -> None:
-    import _thread
-    import time
-
-    def interrupt() -> None:
-        time.sleep(0.001)
-        _thread.interrupt_main()
-
-    _thread.start_new_thread(interrupt, ())

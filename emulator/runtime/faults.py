@@ -28,11 +28,13 @@ class Rule:
         self.functions = frozenset(plan["functions"])
         self.library: str = plan["library"]
         self.device: Optional[int] = plan["device"]
-        self.calls: list[list[Optional[int]]] = plan["calls"]
+        # Ranges with both ends in them; a last of None is open. None at all: every call.
+        self.calls: list[tuple[int, Optional[int]]] = [(a, b) for a, b in plan["calls"]]
         self.code: int = plan["code"]
         self.count = 0
 
     def fires(self, call: Call) -> bool:
+        """Whether this is a call that the rule decides; counts it when it matches."""
         if call.function.name not in self.functions:
             return False
         if self.device is not None and call.device_index != self.device:
@@ -40,7 +42,7 @@ class Rule:
         self.count += 1
         return not self.calls or any(
             first <= self.count and (last is None or self.count <= last)
-            for first, last in self.calls  # type: ignore[misc, operator]
+            for first, last in self.calls
         )
 
 
@@ -49,10 +51,6 @@ class Faults:
 
     def __init__(self, rules: list[dict[str, Any]]) -> None:
         self.rules = [Rule(rule) for rule in rules]
-
-    def concern(self, function_name: str) -> bool:
-        """Whether any rule names this function."""
-        return any(function_name in rule.functions for rule in self.rules)
 
     def decide(self, call: Call) -> Optional[Rule]:
         """The rule that fires on this call. All that match count it, also those behind it."""

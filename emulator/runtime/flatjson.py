@@ -17,7 +17,9 @@ try:
     from _json import encode_basestring_ascii as _quote
     from _json import make_scanner as _make_scanner
 except ImportError:
-    _make_scanner = None
+    from json import dumps as _quote
+
+    _make_scanner = None  # type: ignore[assignment, misc]
 
 
 class _Context:
@@ -36,23 +38,23 @@ class _Context:
 
 def loads(text: str) -> Any:
     """The value that `text` holds; ValueError when it is not one JSON value."""
-    if _make_scanner is None:
-        import json
+    if _make_scanner is not None:
+        try:
+            scan = _make_scanner(_Context)  # type: ignore[arg-type]
+            value, end = scan(text, len(text) - len(text.lstrip()))
+            if not text[end:].strip():
+                return value
+        except (StopIteration, SystemError, ValueError):
+            pass  # it raises what only the `json` module can word; that shall say what is wrong
+    import json
 
-        return json.loads(text)
-    try:
-        value, end = _make_scanner(_Context)(text, len(text) - len(text.lstrip()))
-    except StopIteration as stop:
-        raise ValueError(f"not JSON at character {stop.value}") from None
-    if text[end:].strip():
-        raise ValueError(f"not JSON at character {end}")
-    return value
+    return json.loads(text)
 
 
 def dumps(value: Any) -> str:
     """`value` (None, bool, int, float, str, list, tuple, dict) as one line of JSON."""
     if isinstance(value, str):
-        return _quote(value) if _make_scanner is not None else _dumps_slowly(value)
+        return _quote(value)
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, (int, float)):
@@ -61,9 +63,3 @@ def dumps(value: Any) -> str:
         pairs = (f"{dumps(str(key))}: {dumps(item)}" for key, item in value.items())
         return "{" + ", ".join(pairs) + "}"
     return "[" + ", ".join(dumps(item) for item in value) + "]"
-
-
-def _dumps_slowly(value: Any) -> str:
-    import json
-
-    return json.dumps(value)

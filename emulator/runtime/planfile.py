@@ -20,6 +20,9 @@ __all__ = ["FORMAT", "plan"]
 
 FORMAT = 1
 
+# `nvemu`, whatever the host's PYTHON variables say and lies in its working directory.
+_NVEMU = "import sys; sys.path.insert(0, sys.argv.pop(1)); from emulator.cli import main; main()"
+
 
 def plan(testbed: str) -> dict[str, Any]:
     """The plan to play in this process; RuntimeError with what to do when there is none."""
@@ -56,18 +59,22 @@ def _resolve(testbed: str, scenario: str) -> str:
     """Ask nvemu's interpreter: reading a scenario needs more than a host process has."""
     with open(os.path.join(testbed, "boot"), encoding="utf-8") as file:
         boot = dict(line.rstrip("\n").partition("=")[::2] for line in file)
+    arguments = [boot["root"], "scenarios", "resolve", "--driver", boot["driver"], "--", scenario]
     environment = {k: v for k, v in os.environ.items() if k != "LD_LIBRARY_PATH"}
     read_end, write_end = os.pipe()
     child = os.posix_spawn(
         boot["python"],
-        [boot["python"], "-m", "emulator", "scenarios", "resolve", scenario],
+        [boot["python"], "-I", "-c", _NVEMU, *arguments],
         environment,
         file_actions=[(os.POSIX_SPAWN_DUP2, write_end, 1)],
     )
     os.close(write_end)
     with open(read_end, encoding="utf-8") as pipe:
         text = pipe.read()
-    _, status = os.waitpid(child, 0)
-    if status:
+    try:
+        os.waitpid(child, 0)
+    except ChildProcessError:
+        pass  # the host reaps every child of its process, or has the kernel do it
+    if not text:
         raise RuntimeError(f"the scenario NVEMU_SCENARIO={scenario} cannot be played")
     return text

@@ -1,85 +1,47 @@
-"""The scenario that is played in this process, and the libraries that play it."""
+"""The scenario that is played in this process."""
 
 from __future__ import annotations
 
 import os
-import time
-from _thread import get_native_id
 
 from ..machine import Machine
-from .call import Call
-from .faults import Faults
-from .trace import Trace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Optional
+    from typing import Any, Optional
 
-    from ..api import Function, Library
+    from .observation import Observer
 
 __all__ = ["Session"]
 
 
 class Session:
-    """A plan at work: its machine, its faults, its trace."""
+    """A plan at work: its machine, and which calls are watched."""
 
     def __init__(self, plan: dict[str, Any]) -> None:
         self.plan = plan
         self.machine = Machine(plan)
-        self.faults = Faults(plan["faults"])
-        self.trace = Trace(plan["trace"]) if plan.get("trace") else None
         self.strict: bool = plan["strict"]
         self.pid = os.getpid()
         self.unhandled: dict[str, None] = {}  # functions called that have no handler, in order
         self.error: Optional[str] = None  # traceback of the exception in the call under way
+        self._faulty = {name for rule in plan["faults"] for name in rule["functions"]}
+        self._observer: Optional[Observer] = None
 
-    def watches(self, function: Function, handled: bool) -> bool:
+    @property
+    def traced(self) -> bool:
+        """Whether every call is recorded."""
+        return bool(self.plan.get("trace"))
+
+    @property
+    def observer(self) -> Observer:
+        """What makes the watched calls; imported now, as most programs have none."""
+        if self._observer is None:
+            from .observation import Observer
+
+            self._observer = Observer(self)
+        return self._observer
+
+    def watches(self, name: str, handled: bool) -> bool:
         """Whether calls of this function must be looked at one by one."""
-        if self.trace is not None or self.faults.concern(function.name):
-            return True
-        return self.strict and not handled
-
-    def observe(
-        self,
-        library: Library,
-        function: Function,
-        handled: bool,
-        answer: Callable[..., Any],
-        words: tuple[Any, ...],
-    ) -> Any:
-        """Make one call with its faults asked first and its record written."""
-        call = Call(library, function, words)
-        began = time.time_ns()
-        rule = self.faults.decide(call)
-        if not handled and rule is None:
-            self.unhandled[function.name] = None
-        self.error = None
-        status = answer(*words) if rule is None else rule.code
-        if self.trace is not None:
-            ended = time.time_ns()
-            record = self._record(call, status, began, ended)
-            if rule is not None:
-                record["fault"] = True
-            elif not handled:
-                record["handler"] = False
-            self.trace.write(record)
-        return status
-
-    def _record(self, call: Call, status: Any, began: int, ended: int) -> dict[str, Any]:
-        api = call.library.api
-        is_status = call.function.returns == api.status
-        record = {
-            "t": began,
-            "us": (ended - began) // 1000,
-            "pid": self.pid,
-            "tid": get_native_id(),
-            "library": api.name,
-            "function": call.function.name,
-            "arguments": call.arguments(succeeded=not is_status or status == 0),
-            "code": status,
-        }
-        if is_status:
-            record["status"] = api.status_name(status)
-        if self.error:
-            record["error"] = self.error
-        return record
+        return self.traced or name in self._faulty or (self.strict and not handled)

@@ -26,6 +26,7 @@ class Trace:
         self._file = -1
 
     def write(self, record: dict[str, Any]) -> None:
+        """Append one record."""
         if self._file < 0:
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
             self._file = os.open(self.path, flags, 0o600)

@@ -45,7 +45,7 @@ def write_files(check: bool, read_headers: bool) -> int:
         texts = {library: path.read_text(encoding="utf-8") for library, path in files.items()}
     made = generated({library: json.loads(text) for library, text in texts.items()})
     made |= {path: texts[library] for library, path in files.items()}
-    changed = [path for path, text in made.items() if not path.is_file() or path.read_text() != text]
+    changed = [p for p, text in made.items() if not p.is_file() or p.read_text() != text]
     for path in changed:
         print(f"{'stale' if check else 'wrote'}: {path.relative_to(ROOT)}")
         if not check:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from stubs.generate.symbols import SymbolTable
@@ -46,7 +45,8 @@ class Emitter:
         """Path from the repository's root -> content."""
         made = {
             f"stubs/gen/{self.library}.c": self.source(),
-            f"emulator/{self.library}/_tables.py": self.python_tables(),
+            f"emulator/{self.library}/_functions.py": self.python_functions(),
+            f"emulator/{self.library}/_types.py": self.python_types(),
             f"emulator/{self.library}/_constants.py": self.constants(),
             f"emulator/{self.library}/_status.py": self.status(),
         }
@@ -174,8 +174,13 @@ class Emitter:
             element += f"[{self.description['constants'].get(length, length)}]"
         return f"{parameter['direction']} {parameter['name']}: {element}"
 
-    def python_tables(self) -> str:
-        """The tables that the package reads at run time, one line an entry."""
+    def python_functions(self) -> str:
+        """The functions, one line each, in the order of the slots."""
+        mark = f"FINGERPRINT = {json.dumps(self.fingerprint)}\n"
+        return "\n".join([f'"""{NOTICE}"""\n', mark, literal("FUNCTIONS", self.rows)])
+
+    def python_types(self) -> str:
+        """What the functions' types are, one line each."""
         structs = self.description["structs"]
         names = self.description["handles"] | dict.fromkeys(self.pointers, "pointer")
         names |= {name: struct["alias"] for name, struct in structs.items() if "alias" in struct}
@@ -186,9 +191,6 @@ class Emitter:
         }
         parts = [
             f'"""{NOTICE}"""\n',
-            f"FINGERPRINT = {json.dumps(self.fingerprint)}\n",
-            "# In the order of the slots.",
-            literal("FUNCTIONS", self.rows),
             literal("STRUCTS", dict(sorted(rows.items()))),
             literal("ENUMS", dict(sorted(enums.items()))),
             "# Handles and typedefs.",
@@ -213,9 +215,7 @@ class Emitter:
 
     def status(self) -> str:
         """The status codes by their short names."""
-        members = self.description["enums"][
-            STATUS[self.library]
-        ]
+        members = self.description["enums"][STATUS[self.library]]
         return module(f"{short(n).removeprefix('ERROR_')} = {v}" for n, v in members.items())
 
 
@@ -226,6 +226,7 @@ def version_script(driver: str, table: SymbolTable) -> str:
 
 
 def join(type_name: str, name: str) -> str:
+    """A C declaration."""
     return f"{type_name}{name}" if type_name.endswith("*") else f"{type_name} {name}"
 
 
@@ -238,10 +239,11 @@ def short(name: str) -> str:
 
 
 def literal(name: str, rows: dict[str, str]) -> str:
+    """A Python dict, one entry a line."""
     lines = "\n".join(f"    {json.dumps(key)}: {json.dumps(row)}," for key, row in rows.items())
     return f"{name} = {{\n{lines}\n}}\n"
 
 
 def module(lines: Iterator[str]) -> str:
+    """A generated Python module."""
     return f'"""{NOTICE}"""\n\n' + "\n".join(lines) + "\n"
-

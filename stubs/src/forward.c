@@ -29,7 +29,10 @@ static atomic_int state;
 static int embedded; /* this stub brought Python into the process */
 static pthread_mutex_t embedding = PTHREAD_MUTEX_INITIALIZER;
 static pthread_key_t attached; /* its destructor lets go of a thread */
-static struct nvemu_control control;
+static struct nvemu_control control = {.library = nvemu_library,
+                                       .driver = NVEMU_DRIVER,
+                                       .fingerprint = nvemu_fingerprint,
+                                       .slots = nvemu_slots};
 
 /* What nvemu left for us beside the stub's folder: lines of key=value. */
 static struct boot {
@@ -76,16 +79,15 @@ static struct { PYTHON_API(DECLARE) } py;
 static const char bootstrap[] =
     "import sys\n"
     "try:\n"
-    "    boot = (sys.modules.get('emulator.runtime.boot')\n"
-    "            or sys.modules.get('_nvemu.runtime.boot'))\n"
-    "    if boot is None:\n"
+    "    name = 'emulator' if 'emulator.runtime.boot' in sys.modules else '_nvemu'\n"
+    "    if name == '_nvemu' and name not in sys.modules:\n"
     "        if not root:\n"
     "            raise RuntimeError('no testbed: start the program with `nvemu run`, or put the '\n"
     "                               'folder that `nvemu stubs path` prints on LD_LIBRARY_PATH')\n"
-    "        package = type(sys)('_nvemu')\n"
+    "        package = type(sys)(name)\n"
     "        package.__path__ = [root + '/emulator']\n"
-    "        sys.modules['_nvemu'] = package\n"
-    "        from _nvemu.runtime import boot\n"
+    "        sys.modules.setdefault(name, package)\n"
+    "    boot = __import__(name + '.runtime.boot', fromlist=['attach'])\n"
     "    boot.attach(control)\n"
     "except BaseException as problem:\n"
     "    text = str(problem)\n"
@@ -151,6 +153,8 @@ __attribute__((constructor)) static void find_testbed(void)
     const char *named = secure_getenv("NVEMU_TESTBED");
     if (!read_boot_file(path) && named)
         read_boot_file(named);
+    control.testbed = *boot.testbed ? boot.testbed : NULL;
+    control.count = nvemu_count;
 }
 
 /* ---- Python ---- */
@@ -245,13 +249,7 @@ static void python_ended(void)
 static int hand_over(void)
 {
     int gil = py.PyGILState_Ensure();
-    if (!control.bind) {
-        control = (struct nvemu_control){.library = nvemu_library,
-                                         .driver = NVEMU_DRIVER,
-                                         .fingerprint = nvemu_fingerprint,
-                                         .testbed = *boot.testbed ? boot.testbed : NULL,
-                                         .count = nvemu_count,
-                                         .slots = nvemu_slots};
+    if (!control.bind) { /* of several threads that come here at once, attach serves one */
         void *globals = py.PyDict_New();
         py.PyDict_SetItemString(globals, "control", py.PyLong_FromVoidPtr(&control));
         py.PyDict_SetItemString(globals, "root", py.PyUnicode_DecodeFSDefault(boot.root));

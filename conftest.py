@@ -1,0 +1,80 @@
+"""Fixtures that all tests share: programs in C, and programs that run under nvemu."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emulator import Scenario, Testbed
+
+Done = subprocess.CompletedProcess[str]
+
+ROOT = Path(__file__).resolve().parent
+TIMEOUT = 60  # seconds after which a program hangs
+
+#: The command `nvemu` of this tree, without a variable that the programs it runs would inherit.
+NVEMU = (
+    sys.executable,
+    "-c",
+    f"import sys; sys.path.insert(0, {str(ROOT)!r}); from emulator.cli import main; main()",
+)
+
+
+@pytest.fixture
+def nvemu_command() -> list[str]:
+    """`nvemu`, for subprocess: the arguments come after it."""
+    return list(NVEMU)
+
+
+@pytest.fixture
+def nvemu() -> Callable[..., Done]:
+    """`nvemu(*arguments, **options)`: what the command did; the options are subprocess.run's."""
+
+    def run(*arguments: object, **options: Any) -> Done:
+        command = [*NVEMU, *map(str, arguments)]
+        chosen = {"capture_output": True, "text": True, "timeout": TIMEOUT} | options
+        return subprocess.run(command, check=False, **chosen)
+
+    return run
+
+
+@pytest.fixture
+def run_in() -> Callable[..., Done]:
+    """`run_in(scenario, command, **variables)`: what a program did on the scenario's machine."""
+
+    def run(scenario: Scenario | str | None, command: Sequence[object], **variables: str) -> Done:
+        with Testbed(scenario) as testbed:
+            return subprocess.run(
+                list(map(str, command)),
+                env=testbed.environment() | variables,
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT,
+                check=False,
+            )
+
+    return run
+
+
+@pytest.fixture
+def compile_c(tmp_path: Path) -> Callable[..., Path]:
+    """`compile_c(source, *flags)`: the program (with `-shared`, the library) made of a C source."""
+    numbers = itertools.count()
+
+    def compile_(source: str, *flags: str) -> Path:
+        target = tmp_path / f"compiled-{next(numbers)}"
+        compiler = shlex.split(os.environ.get("CC", "cc"))
+        command = [*compiler, "-x", "c", "-", "-x", "none", "-o", str(target), *flags]
+        done = subprocess.run(command, input=source, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return target
+
+    return compile_

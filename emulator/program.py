@@ -1,0 +1,173 @@
+"""A program under way: starting it, handing signals on to it, waiting for its end."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+import sys
+import sysconfig
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+__all__ = ["NOT_EXECUTABLE", "NOT_FOUND", "ProgramError", "Relay"]
+
+NOT_FOUND, NOT_EXECUTABLE = 127, 126  # a shell's exit statuses
+
+# Sent to the launcher, they are meant for the program.
+FORWARDED = (
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGTERM,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
+# Python ignores these for itself, and a program would inherit that.
+IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
+REASONS = {
+    errno.EACCES: "it is not executable",
+    errno.ENOENT: "the interpreter or loader that it names does not exist",
+    errno.ENOEXEC: "it is neither a program for this machine nor a script with #!",
+}
+
+
+class ProgramError(Exception):
+    """The program cannot be started; `status` is what a shell would exit with."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Relay:
+    """Holds back the signals that are meant for a program, to hand them on while it runs.
+
+    Within the `with` block they neither end this process nor get lost, so that what it has set up
+    for the program can be removed afterwards. In a thread that is not the main one nothing is
+    held back, since Python handles signals in the main thread alone.
+    """
+
+    def __enter__(self) -> Relay:
+        self._in_main = threading.current_thread() is threading.main_thread()
+        self._mask = set(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+        if self._in_main:
+            signal.pthread_sigmask(signal.SIG_BLOCK, (*FORWARDED, signal.SIGCHLD))
+            # Ignored (as some daemons' children inherit it), it would take exit statuses along.
+            self._sigchld = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if not self._in_main:
+            return
+        while self._take():  # what came for a program that had ended
+            pass
+        if self._sigchld is not None:
+            signal.signal(signal.SIGCHLD, self._sigchld)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+
+    def run(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
+        """Run a program and wait for it.
+
+        Returns:
+            Its exit status; for a program that a signal ended, the signal's number negated.
+
+        Raises:
+            ProgramError: it cannot be started.
+        """
+        early = self._take()
+        if early:
+            return -early
+        program = _start(command, environment, self._mask)
+        if self._in_main:
+            _hand_on_until_end(program)
+        return os.waitstatus_to_exitcode(os.waitpid(program, 0)[1])
+
+    def _take(self) -> int:
+        """A signal that is held back and would have ended this process; 0 when there is none."""
+        while self._in_main and (pending := signal.sigtimedwait(FORWARDED, 0)):
+            if signal.getsignal(pending.si_signo) is not signal.SIG_IGN:
+                return pending.si_signo
+        return 0
+
+
+def _start(
+    command: Sequence[str], environment: Mapping[str, str], mask: set[int | signal.Signals]
+) -> int:
+    path = _find(command[0])
+    try:
+        return os.posix_spawn(
+            path, list(command), environment, setsigmask=mask, setsigdef=IGNORED_BY_PYTHON
+        )
+    except OSError as error:
+        raise _explained(path, error) from None
+
+
+def _find(name: str) -> str:
+    """The path of a program; one of nvemu's own environment is found when PATH leads nowhere."""
+    if os.sep in name:
+        return name
+    own = [str(Path(sys.argv[0]).parent.absolute()), sysconfig.get_path("scripts")]
+    path = os.pathsep.join((os.environ.get("PATH", os.defpath), *own))
+    found = shutil.which(name, path=path)
+    if found is not None:
+        return found
+    if shutil.which(name, mode=os.F_OK, path=path) is not None:
+        raise ProgramError(f"cannot run {name}: it is not executable", NOT_EXECUTABLE)
+    raise ProgramError(f"cannot run {name}: there is no such program on PATH", NOT_FOUND)
+
+
+def _explained(path: str, error: OSError) -> ProgramError:
+    missing = isinstance(error, FileNotFoundError) and not os.path.exists(path)
+    if missing or error.errno is None:
+        reason = "there is no such file"
+    elif os.path.isdir(path):
+        reason = "it is a folder"
+    else:
+        reason = REASONS.get(error.errno, os.strerror(error.errno))
+    return ProgramError(f"cannot run {path}: {reason}", NOT_FOUND if missing else NOT_EXECUTABLE)
+
+
+def _hand_on_until_end(program: int) -> None:
+    """Return when the program has ended; it is still to be reaped."""
+    # SIGCHLD goes to any thread of the process, also one that throws it away, and with it the
+    # only notice. A thread that waits for the program sends its own, to this thread alone.
+    ended = threading.Event()
+    arguments = (program, ended, threading.get_ident())
+    watcher = threading.Thread(target=_announce_end, args=arguments, daemon=True)
+    watcher.start()
+    while not ended.is_set():
+        received = signal.sigwaitinfo((*FORWARDED, signal.SIGCHLD))
+        if received.si_signo != signal.SIGCHLD and not _has_it(program, received):
+            with suppress(PermissionError):  # it has become another user
+                os.kill(program, received.si_signo)
+    watcher.join()
+
+
+def _announce_end(program: int, ended: threading.Event, waiting: int) -> None:
+    with suppress(ChildProcessError):  # somebody else in this process reaped it
+        os.waitid(os.P_PID, program, os.WEXITED | os.WNOWAIT)
+    ended.set()
+    signal.pthread_kill(waiting, signal.SIGCHLD)
+
+
+def _has_it(program: int, received: signal.struct_siginfo) -> bool:
+    """Whether the program has got a signal like this one already.
+
+    What the terminal sends (a Ctrl-C) comes from the kernel, and goes to a whole process group;
+    but a hang-up goes to the session's first process alone.
+    """
+    if received.si_code <= 0:
+        return False
+    if received.si_signo == signal.SIGHUP and os.getsid(0) == os.getpid():
+        return False
+    return os.getpgid(program) == os.getpgrp()

@@ -1,0 +1,82 @@
+"""Sessions. `nox` alone runs the tests, the linters and the type checker."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import nox
+
+nox.options.sessions = ["tests", "lint", "types"]
+nox.options.reuse_existing_virtualenvs = True
+
+CACHE = Path(__file__).parent / ".cache"
+DRIVERS = CACHE / "drivers"  # real libraries and nvidia-smi, from Debian's packages
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The test suite, with its coverage; arguments go to pytest."""
+    session.install("-e", ".[test]")
+    session.run("pytest", "--cov", "--cov-report=term", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff's checks and format, and the dependency rules of docs/design.md."""
+    session.install("-e", ".[lint]")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy --strict."""
+    session.install("-e", ".[test,lint]")
+    session.run("mypy")
+
+
+@nox.session
+def generate(session: nox.Session) -> None:
+    """Write the API descriptions, the C and the Python tables anew; `-- --check`: only compare."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "stubs.generate", "files", "--descriptions", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Print the budgets of docs/design.md as ratios, measured in one run."""
+    session.install("-e", ".[test]")
+    session.run("python", "tests/benchmarks/budgets.py", *session.posargs)
+
+
+@nox.session
+def symbols(session: nox.Session) -> None:
+    """Record the symbol tables anew from Debian's packages; fails where one differs (downloads)."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "stubs.generate", "symbols", str(DRIVERS))
+
+
+@nox.session
+def real(session: nox.Session) -> None:
+    """Real clients and the real libraries beside ours (downloads Debian's driver packages)."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "stubs.generate", "drivers", str(DRIVERS))
+    environment = os.environ | {"NVEMU_REAL_DRIVERS": str(DRIVERS)}
+    session.run("pytest", "tests/clients", "tests/conformance", *session.posargs, env=environment)
+
+
+@nox.session
+def aarch64(session: nox.Session) -> None:
+    """Compile the stubs for aarch64 with Debian's cross gcc and check their tables."""
+    session.install("-e", ".[test]")
+    environment = os.environ | {"NVEMU_CROSS_CC": "aarch64-linux-gnu-gcc"}
+    session.run("pytest", "tests/abi/test_tables.py", *session.posargs, env=environment)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Write docs/reference out of the code; `-- --check`: only compare."""
+    session.install("-e", ".[test]")
+    session.run("python", "docs/reference.py", *session.posargs)
