@@ -1,16 +1,20 @@
-"""The CUDA driver's own state: its declaration as an API and the errors handlers raise."""
+"""The CUDA driver's own state: its declaration as an API, the devices it shows, its contexts."""
 
 from __future__ import annotations
 
-from ..api import Api, ApiError, Codes, Library
+from ..api import Api, Codes, Library
+from ..machine.drivers import branch
+from . import _before_init, _functions
 from . import _status as status
-from . import _tables
+from .context import Contexts
+from .error import CudaError
+from .visible import visible_devices
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..machine import Machine
+    from ..machine import Device, Machine
 
 __all__ = ["Cuda", "CudaError", "api", "implements"]
 
@@ -19,12 +23,15 @@ api = Api(
     soname="libcuda.so.1",
     status="CUresult",
     prefix="CUDA_",
-    tables=_tables,
-    handle_types=frozenset(("CUdevice",)),
+    functions=_functions,
+    handle_types=frozenset(("CUdevice", "CUcontext")),
     codes=Codes(
         uninitialized=status.NOT_INITIALIZED,
         invalid_argument=status.INVALID_VALUE,
-        invalid_handle={"CUdevice": status.INVALID_DEVICE},
+        invalid_handle={
+            "CUdevice": status.INVALID_DEVICE,
+            "CUcontext": status.INVALID_CONTEXT,
+        },
         insufficient_size=status.INVALID_VALUE,
         version_mismatch=status.INVALID_VALUE,
         not_supported=status.NOT_SUPPORTED,
@@ -34,9 +41,9 @@ api = Api(
 )
 implements = api.implements
 
-
-class CudaError(ApiError):
-    """A CUresult to return, as in `raise CudaError(status.NO_DEVICE)`."""
+# From this driver version on the real cuInit fails with OPERATING_SYSTEM in the child of a process
+# whose own cuInit failed; earlier ones fail as in the parent (observed on 470 to 555, no GPU).
+FAILS_AFTER_FORK = 550
 
 
 class Cuda(Library):
@@ -44,29 +51,60 @@ class Cuda(Library):
 
     def __init__(self) -> None:
         super().__init__(api)
-        self.was_forked = False
+        self.devices: list[Device] = []
+        self.contexts = Contexts()
+        self._init_code = status.SUCCESS  # what a forked child's cuInit is bound to answer
 
     def reset(self, machine: Machine) -> None:
+        """Stand in front of `machine`, not initialised, without contexts."""
         super().reset(machine)
-        for device in machine.devices:
-            self.handles("CUdevice").name(device.index, device)
+        self.devices = []
+        self.contexts = Contexts()
+        self._init_code = status.SUCCESS
 
     def init(self) -> None:
         """cuInit: once is enough, and a forked child cannot use its parent's.
 
+        Which devices are visible, and in what order, is settled here, once: the environment is
+        read on the first cuInit, as the real library does.
+
         Raises:
-            CudaError: NO_DEVICE without a GPU; NOT_INITIALIZED in a forked child.
+            CudaError: NO_DEVICE without a visible GPU; NOT_INITIALIZED in a forked child.
         """
-        if self.was_forked:
-            raise CudaError(status.NOT_INITIALIZED)
-        if not self.machine.devices:
+        if self._init_code:
+            raise CudaError(self._init_code)
+        if self.ready:
+            return
+        self.asked = True
+        devices = visible_devices(self.machine.devices)
+        if not devices:
             raise CudaError(status.NO_DEVICE)
+        self.devices = devices
+        for ordinal, device in enumerate(devices):
+            self.handles("CUdevice").name(ordinal, device)
         self.ready = True
 
     def forked(self) -> None:
-        self.was_forked = self.ready
+        """The child of a process that used CUDA cannot."""
+        if self.ready:
+            self._init_code = status.NOT_INITIALIZED
+        elif self.asked and branch(self.machine.driver_version) >= FAILS_AFTER_FORK:
+            self._init_code = self._init_code or status.OPERATING_SYSTEM
         self.ready = False
 
+    def early_checks(self, function: str) -> list[tuple[str, int, bool]]:
+        """What the real library of this driver looks at first, as recorded from it."""
+        row = ""
+        for driver, changed in _before_init.CHECKS.items():
+            row = changed.get(function, row)
+            if driver == self.machine.driver_version:
+                break
+        checks = (check.partition("=") for check in row.split())
+        return [(name, int(code), code[0] == "+") for name, _, code in checks]
+
     def describe(self, obj: Any, value: int) -> str:
+        """`GPU-0` for a device; a context's handle, and whose it is."""
         index = getattr(obj, "index", None)
-        return hex(value) if index is None else f"GPU-{index}"
+        if index is not None:
+            return f"GPU-{index}"
+        return hex(value) if obj is None else f"{hex(value)} ({obj})"

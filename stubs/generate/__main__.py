@@ -6,7 +6,8 @@ files [--check] [--descriptions]   write what is generated, or fail where it dif
 symbols CACHE                      record the symbol tables from Debian's packages and fail where
                                    one differs from what is committed
 drivers CACHE                      fetch the real libraries and nvidia-smi of the five drivers
-procaddress CACHE                  record what the real libraries' cuGetProcAddress answers
+answers CACHE                      record what the real libcuda answers without a GPU: to
+                                   cuGetProcAddress, for each error code, and before cuInit
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from stubs.generate import debian, emit
+from emulator.symbols import SONAMES, recorded_tables
+from stubs.generate import before_init, debian, emit, errors
 from stubs.generate.describe import describe, json_text, write_json
+from stubs.generate.emit_procaddress import proc_address_files
 from stubs.generate.fetch import DEFAULT_CACHE
 from stubs.generate.procaddress import record_proc_addresses
-from stubs.generate.symbols import SONAMES, recorded_tables
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 API = ROOT / "stubs" / "api"
@@ -33,7 +35,7 @@ def generated(descriptions: dict[str, dict[str, Any]]) -> dict[Path, str]:
     for library, description in descriptions.items():
         files = emit.Emitter(description, recorded_tables(library)).files()
         made |= {ROOT / path: text for path, text in files.items()}
-    return made
+    return made | {ROOT / path: text for path, text in proc_address_files().items()}
 
 
 def write_files(check: bool, read_headers: bool) -> int:
@@ -72,8 +74,10 @@ def fetch_drivers(cache: Path) -> int:
 
 
 def record(cache: Path) -> int:
-    """Write stubs/api/procaddress.json anew."""
+    """Write what was recorded from the real libcuda anew."""
     write_json(API / "procaddress.json", record_proc_addresses(cache, DEFAULT_CACHE))
+    errors.write(*errors.record(cache))
+    before_init.write(before_init.record(cache))
     return 0
 
 
@@ -84,7 +88,7 @@ def main(arguments: list[str]) -> int:
     files = commands.add_parser("files")
     files.add_argument("--check", action="store_true")
     files.add_argument("--descriptions", action="store_true")
-    cached = {"symbols": check_symbols, "drivers": fetch_drivers, "procaddress": record}
+    cached = {"symbols": check_symbols, "drivers": fetch_drivers, "answers": record}
     for name in cached:
         commands.add_parser(name).add_argument("cache", type=Path)
     chosen = parser.parse_args(arguments or ["files"])

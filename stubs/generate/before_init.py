@@ -5,8 +5,12 @@
 DRIVERS is the folder of real libraries (`<version>/libcuda.so.1`); no GPU is needed. Most
 functions answer 3 (NOT_INITIALIZED) to any arguments. Some refuse a null pointer, a null handle or
 a zero before that. Each function is called with arguments that it has no objection to, then with
-each of them zero in turn, every call in a child of its own, as some crash. A function that always
-objects to something else gets its answer recorded as it is, or as its null handle's.
+each of them zero in turn, every call in a child of its own, as some crash. Where no arguments were
+found that lead to a 3, the objection is taken to be to the null handle: a real one cannot be had.
+(To a null stream only where there is no other handle: it is the default stream.)
+
+All of it is asked twice: never initialised, and after a cuInit that failed. From then on some more
+functions look at their arguments first.
 """
 
 from __future__ import annotations
@@ -15,7 +19,6 @@ import ctypes
 import json
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
@@ -25,47 +28,65 @@ from typing import Any
 
 from emulator.api import Function, Parameter
 from emulator.cuda import api
-from stubs.generate.emit import load
+from emulator.symbols import read_library
+from stubs.generate.debian import RECORDED
 from stubs.generate.paths import API
-from stubs.generate.symbols import recorded_tables
 
 __all__ = ["record", "write"]
 
 TARGET = Path(__file__).resolve().parents[2] / "emulator" / "cuda" / "_before_init.py"
 NOT_INITIALIZED = 3
+# These work without cuInit, or are it: their handlers know their arguments.
+WORKING = (
+    *("cuDriverGetVersion", "cuGetErrorName", "cuGetErrorString", "cuGetExportTable"),
+    *("cuGetProcAddress", "cuGetProcAddress_v2", "cuInit"),
+)
 SPACE = 1 << 13  # zeroed memory behind each pointer
 SECONDS = 5  # a call that takes longer is given up
 
 Rows = dict[str, str]
-"""By function: `name=code` for each parameter that is looked at, in order; `=code`: any call."""
+"""By function: `name=code` for each parameter that is looked at, in order; `=code`: any call.
+A `+` before the code: only once cuInit was called, whatever came of it."""
 
 
 def record(drivers: Path) -> dict[str, Rows]:
     """The rows of the oldest driver, and of each later one those that differ."""
     recorded: dict[str, Rows] = {}
     known: Rows = {}
-    for driver, table in recorded_tables("cuda").items():
+    for driver in RECORDED:
         library = drivers / driver / "libcuda.so.1"
-        if library.exists():
-            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-                heard = pool.submit(ask_library, library, table.of_type("FUNC")).result()
-            recorded[driver] = {n: row for n, row in heard.items() if row != known.get(n, "")}
-            known |= heard
+        never, asked = (_ask_in_child(library, initialised) for initialised in (False, True))
+        heard = {name: _row(never[name], asked[name]) for name in never}
+        recorded[driver] = {n: row for n, row in heard.items() if row != known.get(n, "")}
+        known |= heard
     return recorded
 
 
-def ask_library(path: Path, names: list[str]) -> Rows:
+def _row(never: list[str], asked: list[str]) -> str:
+    later = [check.replace("=", "=+") for check in asked if check not in never]
+    return " ".join([*never, *later])
+
+
+def _ask_in_child(path: Path, initialised: bool) -> dict[str, list[str]]:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(ask_library, path, initialised).result()
+
+
+def ask_library(path: Path, initialised: bool) -> dict[str, list[str]]:
     """Load the real libcuda in this process and ask about each function."""
     library = ctypes.CDLL(str(path))
-    asked = (name for name in names if api.find(name).returns == api.status)
-    return {name: " ".join(Question(library, api.find(name)).checks()) for name in asked}
+    names = read_library(path).of_type("FUNC")
+    if initialised:
+        library.cuInit(0)
+    asked = (n for n in names if n not in WORKING and api.find(n).returns == api.status)
+    return {name: list(Question(library, api.find(name)).checks()) for name in asked}
 
 
 class Question:
     """One function of a real library that was not initialised."""
 
     def __init__(self, library: ctypes.CDLL, function: Function) -> None:
-        description = load(API, "cuda")
+        description = json.loads((API / "cuda.json").read_text(encoding="utf-8"))
         self.target = getattr(library, function.name)
         self.parameters = function.parameters or ()
         pointers = {name for name, kind in description["handles"].items() if kind == "pointer"}
@@ -87,8 +108,14 @@ class Question:
         usual = self._ask(set(), False, 1)
         if usual:
             yield from self._zeroed(False, 1, usual)
-            handles = [p.name for p in self.parameters if self._is_handle(p)]
-            yield (handles or [""])[0], usual
+            yield self._culprit(), usual
+
+    def _culprit(self) -> str:
+        """The parameter that no value could be found for; empty when that is not clear."""
+        handles = [p for p in self.parameters if self._is_handle(p)]
+        handles.sort(key=lambda parameter: parameter.type == "CUstream")
+        structs = [p for p in self.parameters if not p.is_pointer and api.types.is_struct(p.type)]
+        return handles[0].name if handles and not structs else ""
 
     def _zeroed(self, with_handles: bool, number: int, usual: int) -> Iterator[tuple[str, int]]:
         for index, parameter in enumerate(self.parameters):
@@ -123,14 +150,14 @@ class Question:
     def _word(
         self, index: int, parameter: Parameter, zero: bool, with_handles: bool, number: int
     ) -> Any:
-        kind = ctypes.c_size_t if parameter.is_pointer else api.types[parameter.type]
+        kind: Any = ctypes.c_size_t if parameter.is_pointer else api.types[parameter.type]
         if zero or parameter.type == "CUdevice" or hasattr(kind, "_fields_"):
             return kind()
         if parameter.is_pointer or (self._is_handle(parameter) and with_handles):
             return kind(ctypes.addressof(self.memory) + index * SPACE)
         if self._is_handle(parameter):
             return kind()
-        return kind(bytes([number]) if kind is ctypes.c_char else number)
+        return kind(number)
 
     def _is_handle(self, parameter: Parameter) -> bool:
         return not parameter.is_pointer and parameter.type in self.handles
@@ -138,12 +165,13 @@ class Question:
 
 def write(recorded: dict[str, Rows], path: Path = TARGET) -> None:
     """Write the module that the package reads."""
-    drivers = ", ".join(recorded)
     lines = [
         '"""What functions look at before they ask for cuInit: parameter=code, `=code` for any.',
         "",
-        f"Recorded by stubs/generate/before_init.py from the real libraries {drivers};",
-        "each driver's rows that differ from the one before it. Newer drivers: as the last.",
+        "A `+` before the code: only once cuInit was called, whatever came of it.",
+        "",
+        "Recorded by stubs/generate/before_init.py from the real libraries of these drivers: of",
+        "each the rows that differ from those of the one before it. Newer ones are as the last.",
         '"""',
         "",
         "CHECKS = {",
@@ -153,7 +181,3 @@ def write(recorded: dict[str, Rows], path: Path = TARGET) -> None:
         lines += [f"        {json.dumps(n)}: {json.dumps(row)}," for n, row in sorted(rows.items())]
         lines.append("    },")
     path.write_text("\n".join([*lines, "}"]) + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    write(record(Path(sys.argv[1])))

@@ -11,7 +11,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from stubs.generate.symbols import (
+from emulator.symbols import (
     SONAMES,
     Difference,
     SymbolTable,

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from emulator.symbols import SymbolTable, recorded_tables
 from stubs.generate.declarations import Callback, Field, Header, Struct
 from stubs.generate.directions import Directions
 from stubs.generate.fetch import DEFAULT_CACHE, fetch_headers
@@ -18,7 +19,6 @@ from stubs.generate.headers import read_header
 from stubs.generate.merge import MergedHeaders, disagreements, without_stream_suffix
 from stubs.generate.overrides import Overrides, load_overrides
 from stubs.generate.releases import LIBRARIES, PROFILER
-from stubs.generate.symbols import SymbolTable, recorded_tables
 
 __all__ = ["UndecidedError", "describe", "describe_headers", "read_headers", "write_json"]
 

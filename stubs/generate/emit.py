@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from stubs.generate.symbols import SymbolTable
+from emulator.symbols import SymbolTable
 
 Description = dict[str, Any]
 

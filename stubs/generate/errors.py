@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import ctypes
 import json
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 from stubs.generate.debian import RECORDED
-from stubs.generate.emit import load
 from stubs.generate.paths import API
 
 __all__ = ["record", "write"]
@@ -61,7 +60,8 @@ def record(drivers: Path) -> tuple[dict[int, str], dict[str, list[int]]]:
 def ask_library(path: Path) -> dict[int, str]:
     """Load the real libcuda in this process; the texts of the codes that it knows."""
     library = ctypes.CDLL(str(path))
-    names = {v: n for n, v in load(API, "cuda")["enums"]["CUresult"].items()}
+    described = json.loads((API / "cuda.json").read_text(encoding="utf-8"))
+    names = {code: name for name, code in described["enums"]["CUresult"].items()}
     found = {0: _ask(library.cuGetErrorString, 0)}
     for code in CODES:
         text, name = _ask(library.cuGetErrorString, code), _ask(library.cuGetErrorName, code)
@@ -72,15 +72,13 @@ def ask_library(path: Path) -> dict[int, str]:
     return {code: text for code, text in found.items() if text}
 
 
-def _ask(function: ctypes._CFuncPtr, code: int) -> str:
+def _ask(function: Any, code: int) -> str:
     text = ctypes.c_char_p()
     function(code, ctypes.byref(text))
     return (text.value or b"").decode()
 
 
-def write(
-    texts: dict[int, str], lacking: dict[str, list[int]], path: Path = TARGET
-) -> None:
+def write(texts: dict[int, str], lacking: dict[str, list[int]], path: Path = TARGET) -> None:
     """Write the module that the package reads."""
     lines = [
         '"""The texts of cuGetErrorString, and the codes that a driver does not know.',
@@ -90,7 +88,7 @@ def write(
         '"""',
         "",
         "TEXTS = {",
-        *(f"    {code}: {json.dumps(text)}," for code, text in texts.items()),
+        *(_line(code, text) for code, text in texts.items()),
         "}",
         "",
         "LACKING = {",
@@ -100,5 +98,6 @@ def write(
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-if __name__ == "__main__":
-    write(*record(Path(sys.argv[1])))
+def _line(code: int, text: str) -> str:
+    line = f"    {code}: {json.dumps(text)},"
+    return line if len(line) <= 100 else f"{line}  # noqa: E501"

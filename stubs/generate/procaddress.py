@@ -29,11 +29,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from emulator.symbols import read_library, recorded_tables
 from stubs.generate.debian import RECORDED, fetch_driver
 from stubs.generate.fetch import fetch_headers
 from stubs.generate.merge import base_name
 from stubs.generate.releases import CUDA
-from stubs.generate.symbols import read_library, recorded_tables
 
 __all__ = ["ProcAddressError", "answering", "ask_library", "record_proc_addresses"]
 

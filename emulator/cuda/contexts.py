@@ -1,0 +1,129 @@
+"""The cuCtx functions: making contexts, and which one a thread works in (see context.py)."""
+
+from __future__ import annotations
+
+from ..api import NULL
+from . import _status as status
+from .context import Context
+from .library import Cuda, CudaError, implements
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Optional
+
+    from ..machine import Device
+
+__all__ = ["check_flags", "check_mode"]
+
+FLAGS = 0xFF  # CU_CTX_FLAGS_MASK
+SCHEDULES = (0, 1, 2, 4)  # what CU_CTX_SCHED_MASK may hold
+SCHEDULE = 7
+
+
+def check_flags(flags: int) -> None:
+    """INVALID_VALUE for flags that no header has, or two ways to wait at once."""
+    if flags & ~FLAGS or flags & SCHEDULE not in SCHEDULES:
+        raise CudaError(status.INVALID_VALUE)
+
+
+def check_mode(device: Device) -> None:
+    """DEVICE_UNAVAILABLE on a device in compute mode PROHIBITED."""
+    if device.compute_mode == "PROHIBITED":
+        raise CudaError(status.DEVICE_UNAVAILABLE)
+
+
+def _create(cuda: Cuda, flags: int, device: Device, api_version: int) -> Context:
+    check_flags(flags)
+    check_mode(device)
+    context = Context(device, flags, api_version=api_version)
+    cuda.contexts.push(context)
+    return context
+
+
+@implements("cuCtxCreate")
+def create_32(cuda: Cuda, flags: int, dev: Device) -> Context:
+    return _create(cuda, flags, dev, 3010)
+
+
+@implements("cuCtxCreate_v2")
+def create(cuda: Cuda, flags: int, dev: Device) -> Context:
+    return _create(cuda, flags, dev, 3020)
+
+
+# A part of the multiprocessors can be asked for only under MPS, which is not emulated.
+@implements("cuCtxCreate_v3", nullable=("paramsArray",))
+def create_with_affinity(cuda: Cuda, num_params: int, flags: int, dev: Device) -> Context:
+    if num_params:
+        raise CudaError(status.UNSUPPORTED_EXEC_AFFINITY)
+    return _create(cuda, flags, dev, 3020)
+
+
+@implements("cuCtxCreate_v4", nullable=("ctxCreateParams",))
+def create_with_params(cuda: Cuda, ctx_create_params: Any, flags: int, dev: Device) -> Context:
+    params = ctx_create_params
+    if params is not None and params.numExecAffinityParams:
+        raise CudaError(status.UNSUPPORTED_EXEC_AFFINITY)
+    if params is not None and params.cigParams:
+        raise CudaError(status.NOT_SUPPORTED)
+    return _create(cuda, flags, dev, 3020)
+
+
+# That a primary context is refused is from the reference's words ("created by cuCtxCreate").
+@implements("cuCtxDestroy", "cuCtxDestroy_v2")
+def destroy(cuda: Cuda, ctx: Context) -> None:
+    if ctx.retained is not None:
+        raise CudaError(status.INVALID_CONTEXT)
+    _check_alive(ctx)
+    cuda.contexts.destroy(ctx)
+
+
+@implements("cuCtxGetCurrent")
+def get_current(cuda: Cuda) -> Any:
+    stack = cuda.contexts.stack
+    return stack[-1] if stack else NULL
+
+
+@implements("cuCtxSetCurrent", nullable=("ctx",))
+def set_current(cuda: Cuda, ctx: Optional[Context]) -> None:
+    if cuda.contexts.stack:
+        cuda.contexts.pop()
+    if ctx is not None:
+        cuda.contexts.push(ctx)
+
+
+@implements("cuCtxPushCurrent", "cuCtxPushCurrent_v2")
+def push_current(cuda: Cuda, ctx: Context) -> None:
+    _check_alive(ctx)
+    cuda.contexts.push(ctx)
+
+
+@implements("cuCtxPopCurrent", "cuCtxPopCurrent_v2", nullable=("pctx",))
+def pop_current(cuda: Cuda) -> Context:
+    return cuda.contexts.pop()
+
+
+@implements("cuCtxGetDevice")
+def get_device(cuda: Cuda) -> Device:
+    return cuda.contexts.current().device
+
+
+@implements("cuCtxGetFlags")
+def get_flags(cuda: Cuda) -> int:
+    return cuda.contexts.current().flags
+
+
+@implements("cuCtxGetApiVersion", nullable=("ctx",))
+def api_version(cuda: Cuda, ctx: Optional[Context]) -> int:
+    context = cuda.contexts.current() if ctx is None else ctx
+    _check_alive(context)
+    return context.api_version
+
+
+@implements("cuCtxSynchronize")
+def synchronize(cuda: Cuda) -> None:
+    cuda.contexts.current()
+
+
+def _check_alive(context: Context) -> None:
+    if not context.alive:
+        raise CudaError(status.CONTEXT_IS_DESTROYED)
