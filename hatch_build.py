@@ -17,8 +17,11 @@ class StubsBuildHook(BuildHookInterface[Any]):
         """Called by hatchling before it gathers the wheel's files."""
         root = Path(self.root)
         sys.path.insert(0, self.root)
-        from stubs.build import build  # noqa: PLC0415  (the path is set one line above)
+        from stubs.build import BuildError, build  # noqa: PLC0415  (found by the line above)
 
-        build(root / "emulator" / "_stubs")
+        try:
+            build(root / "emulator" / "_stubs")
+        except BuildError as error:
+            sys.exit(f"nvemu: {error}")  # pip shows it; a traceback would bury it
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         build_data["tag"] = f"py3-none-{platform}"

@@ -31,6 +31,7 @@ __all__ = [
     "load_table",
     "read_library",
     "recorded_tables",
+    "save_table",
     "table_path",
 ]
 
@@ -186,6 +187,21 @@ def load_table(path: Path) -> SymbolTable:
     if not head:
         raise SymbolsError(f"{path}: no line '# soname: ...'")
     return SymbolTable(head[0], {symbol.name: symbol for symbol in symbols})
+
+
+def save_table(table: SymbolTable, path: Path, driver: str, source: str) -> None:
+    """Write a table, sorted by name, under a head that says where it is from."""
+    head = [
+        f"# soname: {table.soname}",
+        f"# driver: {driver}, x86-64",
+        *(f"# source: {line}" for line in source.splitlines()),
+        "# columns: name, type, binding, size in bytes (data objects only)",
+    ]
+    rows = [
+        f"{s.name}\t{s.type}\t{s.binding}\t{'-' if s.size is None else s.size}"
+        for _, s in sorted(table.symbols.items())
+    ]
+    path.write_text("\n".join(head + rows) + "\n", encoding="utf-8")
 
 
 def _row(place: str, line: str) -> Symbol:

@@ -8,7 +8,7 @@ from ..api import ApiError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Mapping, Sequence
+    from typing import Any, Mapping, Sequence, Union
 
 __all__ = [
     "fill",
@@ -91,15 +91,21 @@ def fill(struct: Any, values: Mapping[str, Any]) -> None:
         member = getattr(struct, name, None)
         if member is None:
             continue
-        if isinstance(value, str):
-            room = getattr(type(struct), name).size - 1
-            setattr(struct, name, value.encode()[:room])
+        if isinstance(value, (str, bytes)):
+            _fill_bytes(struct, name, value)
         elif isinstance(member, (ctypes.Structure, ctypes.Union)):
             fill(member, value)
         elif isinstance(member, ctypes.Array):
             _fill_array(struct, name, member, value)
         else:
             setattr(struct, name, value)
+
+
+def _fill_bytes(struct: Any, name: str, value: Union[str, bytes]) -> None:
+    """Text is cut off to leave room for its NUL. Not by setattr, which stops at a zero byte."""
+    field = getattr(type(struct), name)
+    data = value.encode()[: field.size - 1] + b"\0" if isinstance(value, str) else value
+    ctypes.memmove(ctypes.addressof(struct) + field.offset, data, min(len(data), field.size))
 
 
 def _fill_array(struct: Any, name: str, member: Any, value: Any) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from emulator import Fault, Gpu, Scenario, Testbed
 from emulator.machine import DRIVERS
-from stubs.generate.symbols import recorded_tables
+from emulator.symbols import recorded_tables
 
 CLIENT = Path(__file__).parent / "call_every.py"
 FAULTS = {

@@ -9,8 +9,8 @@ import pytest
 
 from emulator.machine import DRIVERS
 from emulator.stubfiles import stub
+from emulator.symbols import difference, read_library, recorded_tables
 from stubs.build import SONAMES, build
-from stubs.generate.symbols import difference, read_library, recorded_tables
 
 
 @pytest.fixture(scope="session")

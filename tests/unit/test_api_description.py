@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from emulator.symbols import DRIVERS, recorded_tables
 from stubs.generate.declarations import Parameter
 from stubs.generate.lengths import lengths
 from stubs.generate.overrides import load_overrides
 from stubs.generate.paths import API
-from stubs.generate.symbols import DRIVERS, recorded_tables
 
 LIBRARIES = ("nvml", "cuda")
 

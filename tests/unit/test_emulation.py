@@ -142,14 +142,14 @@ def test_built_in_failures(scenario: str) -> None:
 
 
 def test_a_strict_scenario_names_what_nobody_answers() -> None:
-    strict = Scenario(gpus=[Gpu("t4")], strict=True)
-    cuda = "libcuda.so.1"
-    with (
-        pytest.raises(EmulationError, match="no handler answers cuGraphCreate"),
-        emulator.emulate(strict),
-    ):
-        ctypes.CDLL(cuda).cuInit(0)
-        ctypes.CDLL(cuda).cuGraphCreate(ctypes.byref(ctypes.c_void_p()), 0)
+    def program() -> None:
+        with emulator.emulate(Scenario(gpus=[Gpu("t4")], strict=True)):
+            cuda = ctypes.CDLL("libcuda.so.1")
+            cuda.cuInit(0)
+            cuda.cuGraphCreate(ctypes.byref(ctypes.c_void_p()), 0)
+
+    with pytest.raises(EmulationError, match="no handler answers cuGraphCreate"):
+        program()
 
 
 def test_an_unknown_scenario_is_a_clear_error() -> None:

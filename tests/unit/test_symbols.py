@@ -12,11 +12,7 @@ from typing import Any
 
 import pytest
 
-from stubs.generate.debian import RECORDED, fetch_driver
-from stubs.generate.merge import base_name
-from stubs.generate.paths import API
-from stubs.generate.procaddress import answering
-from stubs.generate.symbols import (
+from emulator.symbols import (
     DRIVERS,
     Symbol,
     SymbolTable,
@@ -27,6 +23,10 @@ from stubs.generate.symbols import (
     save_table,
     table_path,
 )
+from stubs.generate.debian import RECORDED, fetch_driver
+from stubs.generate.merge import base_name
+from stubs.generate.paths import API
+from stubs.generate.procaddress import answering
 
 SOURCE = """
 int shown(void) { return 0; }
