@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 import os
 import shlex
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,44 @@ def nvemu() -> Callable[..., Done]:
         return subprocess.run(command, check=False, **chosen)
 
     return run
+
+
+@pytest.fixture
+def start_nvemu() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """`start_nvemu(*arguments, before=(...), **options)`: nvemu under way, with pipes.
+
+    `before` is a command that starts it. A test that waits in vain fails after a minute.
+    """
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: object, before: tuple[str, ...] = (), **options: Any) -> Any:
+        command = [*before, *NVEMU, *map(str, arguments)]
+        chosen = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True} | options
+        started.append(subprocess.Popen(command, **chosen))
+        return started[-1]
+
+    handler = signal.signal(signal.SIGALRM, _hangs)
+    signal.alarm(TIMEOUT)
+    yield start
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, handler)
+    for process in started:
+        _end(process)
+
+
+def _hangs(number: int, frame: object) -> None:
+    raise TimeoutError("what the test awaits does not come")
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    try:
+        process.communicate(timeout=10)
+    except subprocess.TimeoutExpired:  # its test has failed, and what it started may live on
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
 
 
 @pytest.fixture

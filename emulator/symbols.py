@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,10 +110,10 @@ def read_library(path: Path) -> SymbolTable:
     """
     from elftools.elf.elffile import ELFFile  # noqa: PLC0415  (takes longer than all the rest)
 
+    content = BytesIO(path.read_bytes())
     try:
-        with path.open("rb") as stream:
-            return _table(_dynamic_segment(ELFFile(stream), path), path.name)
-    except (OSError, SymbolsError):
+        return _table(_dynamic_segment(ELFFile(content), path), path.name)
+    except SymbolsError:
         raise
     except Exception as error:  # whatever a parser stumbles over in a file that is not what it says
         reason = " ".join(str(error).split()) or type(error).__name__

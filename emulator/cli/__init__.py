@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from importlib import import_module
 
 import click
 
 from ..version import __version__
+from .ending import refuse
+from .groups import Group
 
 __all__ = ["cli", "main"]
 
@@ -15,12 +18,20 @@ COMMANDS = {
     "devices": "Show the GPUs that a program finds here through NVML and CUDA.",
     "run": "Run a program on a machine with scripted GPUs.",
     "scenarios": "List, show and check scenarios.",
-    "stubs": "Where the stub libraries are.",
+    "stubs": "Where the stub libraries are, to put on LD_LIBRARY_PATH by hand.",
     "symbols": "Compare a library's exported symbols with a recorded driver's.",
 }
 
+# What a user's mistake raises, by the module that declares it.
+MISTAKES = {
+    "emulator.scenario": "ScenarioError",
+    "emulator.stubfiles": "StubsMissingError",
+    "emulator.symbols": "SymbolsError",
+    "emulator.testbed": "TestbedError",
+}
 
-class LazyGroup(click.Group):
+
+class LazyGroup(Group):
     """Imports a command's module when the command is used: `nvemu run` starts often."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -48,11 +59,32 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; a user's mistake is one line on stderr and exit status 2."""
-    from ..scenario import ScenarioError  # noqa: PLC0415  (after click, for --help's sake)
-    from ..stubfiles import StubsMissingError  # noqa: PLC0415
-
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a Ctrl-C ends nvemu as it ends others
     try:
-        cli()
-    except (ScenarioError, StubsMissingError) as error:
-        click.echo(f"nvemu: {error}", err=True)
-        sys.exit(2)
+        status = cli.main(prog_name="nvemu", standalone_mode=False)
+    except click.ClickException as error:
+        refuse(_sentence(error))
+    except OSError as error:
+        refuse(": ".join(str(part) for part in (error.filename, error.strerror) if part))
+    except Exception as error:
+        if not _is_mistake(error):
+            raise
+        refuse(str(error))
+    sys.exit(status)
+
+
+def _sentence(error: click.ClickException) -> str:
+    text = error.format_message()
+    text = text[:1].lower() + text[1:].rstrip(".")
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return f"{text} (see `{context.command_path} --help`)" if context else text
+
+
+def _is_mistake(error: Exception) -> bool:
+    """Whether a user caused it; what is not loaded has not raised it, and stays so."""
+    return any(
+        isinstance(error, getattr(sys.modules[module], name))
+        for module, name in MISTAKES.items()
+        if module in sys.modules
+    )

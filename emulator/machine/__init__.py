@@ -25,6 +25,6 @@ def __getattr__(name: str) -> object:
     """Load what is public and seldom needed on its first use."""
     if name != "Process":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from .processes import Process  # noqa: PLC0415
+    from .processes import Process
 
     return Process

@@ -160,7 +160,7 @@ class Device(Figures):
 
         None means that the device has no value for it.
         """
-        from .cuda import attribute  # noqa: PLC0415  (NVML's clients never ask)
+        from .cuda import attribute
 
         return attribute(self, name)
 

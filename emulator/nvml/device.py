@@ -1,9 +1,9 @@
-"""Finding devices: how many there are, and handles by index, UUID, serial and bus id."""
+"""What a device is: its name, brand, board and the other facts of its identity."""
 
 from __future__ import annotations
 
-from . import _status as status
-from .library import Nvml, NvmlError, implements
+from . import _constants as constants
+from .library import implements, implements_each
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,29 +12,27 @@ if TYPE_CHECKING:
 __all__: list[str] = []
 
 
-@implements("nvmlDeviceGetCount", "nvmlDeviceGetCount_v2")
-def count(library: Nvml) -> int:
-    return len(library.machine.devices)
+@implements("nvmlDeviceOnSameBoard")
+def on_same_board(device1: Device, device2: Device) -> int:
+    return int(device1.board.id == device2.board.id)
 
 
-@implements("nvmlDeviceGetHandleByIndex", "nvmlDeviceGetHandleByIndex_v2")
-def handle_by_index(library: Nvml, index: int) -> Device:
-    if index >= len(library.machine.devices):
-        raise NvmlError(status.INVALID_ARGUMENT)
-    return library.machine.devices[index]
-
-
-@implements("nvmlDeviceGetName")
-def name(device: Device) -> str:
-    return device.name
-
-
-@implements("nvmlDeviceGetMemoryInfo", "nvmlDeviceGetMemoryInfo_v2")
-def memory_info(device: Device) -> dict[str, int]:
-    memory = device.memory
-    return {
-        "total": memory.total,
-        "reserved": memory.reserved,
-        "used": memory.used,
-        "free": memory.free,
+implements_each(
+    {
+        "nvmlDeviceGetArchitecture": lambda device: getattr(
+            constants, "DEVICE_ARCH_" + device.architecture
+        ),
+        "nvmlDeviceGetBoardId": lambda device: device.board.id,
+        "nvmlDeviceGetBrand": lambda device: getattr(constants, "BRAND_" + device.brand),
+        "nvmlDeviceGetBusType": lambda device: constants.BUS_TYPE_PCIE,
+        "nvmlDeviceGetCudaComputeCapability": lambda device: device.compute_capability,
+        "nvmlDeviceGetIndex": lambda device: device.index,
+        "nvmlDeviceGetMinorNumber": lambda device: device.minor_number,
+        "nvmlDeviceGetModuleId": lambda device: device.board.module_id,
+        "nvmlDeviceGetMultiGpuBoard": lambda device: device.board.multi_gpu,
+        "nvmlDeviceGetName": lambda device: device.name,
+        "nvmlDeviceGetNumGpuCores": lambda device: device.processor.cores,
+        "nvmlDeviceGetSerial": lambda device: device.serial,
+        "nvmlDeviceGetUUID": lambda device: device.uuid,
     }
+)

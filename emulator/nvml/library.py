@@ -6,23 +6,24 @@ nvmlInit counts: a library that was initialised twice is ready until the second 
 from __future__ import annotations
 
 from ..api import Api, ApiError, Codes, Library
+from ..machine.drivers import branch
+from . import _functions
 from . import _status as status
-from . import _tables
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Callable, Iterable, Mapping
 
-    from ..machine import Machine
+    from ..machine import Device, Machine
 
-__all__ = ["Nvml", "NvmlError", "api", "implements"]
+__all__ = ["Nvml", "NvmlError", "api", "implements", "implements_each"]
 
 api = Api(
     name="nvml",
     soname="libnvidia-ml.so.1",
     status="nvmlReturn_t",
     prefix="NVML_",
-    tables=_tables,
+    functions=_functions,
     handle_types=frozenset(
         (
             "nvmlDevice_t",
@@ -46,6 +47,12 @@ api = Api(
 implements = api.implements
 
 
+def implements_each(getters: Mapping[str, Callable[[Device], Any]]) -> None:
+    """Answer each function of a table by its entry, which looks at the device alone."""
+    for name, getter in getters.items():
+        implements(name)(getter)
+
+
 class NvmlError(ApiError):
     """An nvmlReturn_t to return, as in `raise NvmlError(status.GPU_IS_LOST)`."""
 
@@ -58,20 +65,27 @@ class Nvml(Library):
         self.inits = 0
 
     def reset(self, machine: Machine) -> None:
+        """Stand in front of `machine`, not initialised."""
         super().reset(machine)
         self.inits = 0
 
     def init(self) -> None:
+        """One nvmlInit."""
         self.inits += 1
         self.ready = True
 
     def shutdown(self) -> None:
-        """One nvmlShutdown; UNINITIALIZED when there was no init left to undo."""
-        if not self.inits:
-            raise NvmlError(status.UNINITIALIZED)
-        self.inits -= 1
+        """One nvmlShutdown. One too many succeeds, as in the real libraries (470 to 555)."""
+        self.inits = max(self.inits - 1, 0)
         self.ready = self.inits > 0
 
+    def early_checks(self, function: str) -> Iterable[tuple[str, int, bool]]:
+        """The real 470 and 525 say their version only after an init, the real 535 to 555 always."""
+        if function == "nvmlSystemGetNVMLVersion" and branch(self.machine.driver_version) < 535:
+            return (("", status.UNINITIALIZED, False),)
+        return ()
+
     def describe(self, obj: Any, value: int) -> str:
+        """`GPU-0` for a device."""
         index = getattr(obj, "index", None)
         return hex(value) if index is None else f"GPU-{index}"

@@ -4,20 +4,54 @@ from __future__ import annotations
 
 import ctypes
 
+from ..machine.drivers import branch
 from . import _status as status
-from .library import Nvml, NvmlError, api, implements
+from .library import Nvml, NvmlError, implements
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ..machine import Device
+
 __all__: list[str] = []
 
-# nvmlErrorString's texts, as the real library (550.163.01) gives them for codes 0 to 29.
-TEXTS = {
-    0: "Success",
-}
-_buffers: dict[int, Any] = {}
+#: nvmlErrorString's texts in the order of the codes, each beside the release branch that first
+#: has it: read off the real libraries. Other codes, 999 too, are "Unknown Error".
+TEXTS = (
+    (470, "Success"),
+    (470, "Uninitialized"),
+    (470, "Invalid Argument"),
+    (470, "Not Supported"),
+    (470, "Insufficient Permissions"),
+    (470, "Already Initialized"),
+    (470, "Not Found"),
+    (470, "Insufficient Size"),
+    (470, "Insufficient External Power"),
+    (470, "Driver Not Loaded"),
+    (470, "Timeout"),
+    (470, "Interrupt Request Issue"),
+    (470, "NVML Shared Library Not Found"),
+    (470, "Function Not Found"),
+    (470, "Corrupted infoROM"),
+    (470, "GPU is lost"),
+    (470, "GPU requires reset"),
+    (470, "GPU access blocked by the operating system"),
+    (470, "Driver/library version mismatch"),
+    (470, "In use by another client"),
+    (470, "Insufficient Memory"),
+    (525, "No data"),
+    (525, "vGPU ECC not supported"),
+    (470, "Insufficient Resources"),
+    (470, "Invalid Frequency"),
+    (525, "Argument version mismatch"),
+    (525, "Requested functionality has been deprecated"),
+    (535, "System is not in ready state"),
+    (550, "No supported GPUs were found"),
+    (550, "Resource not in correct state to perform requested operation"),
+)
+UNKNOWN_TEXT = "Unknown Error"
+_buffers: dict[str, Any] = {}
 
 
 @implements("nvmlInit", "nvmlInit_v2", "nvmlInitWithFlags", anytime=True)
@@ -31,11 +65,14 @@ def shutdown(library: Nvml) -> None:
 
 
 @implements("nvmlErrorString", anytime=True)
-def error_string(result: int) -> int:
+def error_string(library: Nvml, result: int) -> int:
     """The address of a text that stays where it is, as clients never free it."""
-    if result not in _buffers:
-        _buffers[result] = ctypes.create_string_buffer(TEXTS.get(result, "Unknown Error").encode())
-    return ctypes.addressof(_buffers[result])
+    since, text = TEXTS[result] if result < len(TEXTS) else (0, UNKNOWN_TEXT)
+    if branch(library.machine.driver_version) < since:
+        text = UNKNOWN_TEXT
+    if text not in _buffers:
+        _buffers[text] = ctypes.create_string_buffer(text.encode())
+    return ctypes.addressof(_buffers[text])
 
 
 @implements("nvmlSystemGetDriverVersion")
@@ -43,14 +80,41 @@ def driver_version(library: Nvml) -> str:
     return library.machine.driver_version
 
 
+@implements("nvmlSystemGetDriverBranch")
+def driver_branch(library: Nvml) -> dict[str, str]:
+    return {"branch": f"r{branch(library.machine.driver_version)}_00"}
+
+
 @implements("nvmlSystemGetNVMLVersion", anytime=True)
 def nvml_version(library: Nvml) -> str:
     return library.machine.nvml_version
 
 
-@implements("nvmlSystemGetCudaDriverVersion", "nvmlSystemGetCudaDriverVersion_v2", anytime=True)
+@implements("nvmlSystemGetCudaDriverVersion", "nvmlSystemGetCudaDriverVersion_v2")
 def cuda_driver_version(library: Nvml) -> int:
     return library.machine.cuda_version
 
 
-_ = (api, NvmlError, status)
+@implements("nvmlSystemGetProcessName")
+def process_name(library: Nvml, pid: int) -> str:
+    for device in library.machine.devices:
+        for process in device.processes:
+            if process.pid == pid:
+                return process.name
+    raise NvmlError(status.NOT_FOUND)
+
+
+@implements("nvmlSystemGetHicVersion")
+def hic_version() -> list[Any]:
+    """Host interface cards belong to S-class boxes, of which there are none."""
+    return []
+
+
+@implements("nvmlUnitGetCount", "nvmlGetExcludedDeviceCount")
+def no_units() -> int:
+    return 0
+
+
+@implements("nvmlUnitGetHandleByIndex", "nvmlGetExcludedDeviceInfoByIndex")
+def no_unit(index: int) -> Device:
+    raise NvmlError(status.INVALID_ARGUMENT)

@@ -160,7 +160,7 @@ class Binder:
             given = f" and a{index}" if parameter.name in self.nullable else ""
             self.lines.append(f"if v{index} is None{given}: return {code}")
             self.values[parameter.key] = f"v{index}"
-        elif self.api.types.is_enum(parameter.type):
+        elif self._returns_status and self.api.types.is_enum(parameter.type):
             self.names[f"members{index}"] = frozenset(
                 self.api.types.members(parameter.type).values()
             )

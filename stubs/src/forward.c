@@ -24,7 +24,7 @@
 enum state { COLD, READY, REFUSED };
 
 __thread enum nvemu_thread nvemu_thread;
-enum nvemu_refusal nvemu_refusal;
+enum nvemu_refusal nvemu_refusal = NVEMU_BROKEN; /* what `bind` cannot fill */
 static atomic_int state;
 static int embedded; /* this stub brought Python into the process */
 static pthread_mutex_t embedding = PTHREAD_MUTEX_INITIALIZER;

@@ -3,7 +3,7 @@
 LIBRARY is nvml or cuda; PHASE is before (never initialised), failed (after an init that failed)
 or ready; ARGUMENTS is null (every argument 0) or valid (pointers to zeroed memory, handles of
 device 0, small numbers). The name of each function is written before it is called, so that the
-last one stands there after a crash; at the end, their number.
+last one stands there after a crash, and what it returned behind it; at the end, their number.
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ def main(library: str, phase: str, arguments: str) -> None:
     for slot, name in enumerate(api.names):
         if name in NOT_CALLED or not hasattr(loaded, name):
             continue
-        os.write(1, name.encode() + b"\n")
+        os.write(1, name.encode())
         function = api.function(slot)
         target = getattr(loaded, name)
         target.restype = ctypes.c_size_t if "*" in function.returns else ctypes.c_int
         ctypes.memset(memory, 0, len(memory))
-        target(*words(api, function, arguments, device, ctypes.addressof(memory)))
+        returned = target(*words(api, function, arguments, device, ctypes.addressof(memory)))
+        os.write(1, f" {returned}\n".encode())
         if phase == "ready":
             initialise(library, loaded)  # whatever shutdown or reset was just called
         called += 1

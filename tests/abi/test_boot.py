@@ -52,13 +52,13 @@ def lines(done: subprocess.CompletedProcess[str]) -> list[str]:
 
 class TestProgramWithoutPython:
     def test_sees_the_scenario(self, host: Path, testbed: Testbed) -> None:
-        done = execute(testbed, host, "init", "count", "name", "shutdown", "shutdown")
+        done = execute(testbed, host, "init", "count", "name", "shutdown", "count")
         assert lines(done) == [
             "init: 0",
             "count: 0 8",
             "name: 0 NVIDIA H100 80GB HBM3",
             "shutdown: 0",
-            "shutdown: 1",
+            "count: 1 77",
         ]
 
     def test_both_libraries_share_one_interpreter(self, host: Path, testbed: Testbed) -> None:

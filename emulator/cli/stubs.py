@@ -1,0 +1,77 @@
+"""`nvemu stubs`: the stub libraries, for programs that `nvemu run` cannot start."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from ..libpython import find_libpython
+from ..plans import plan_of
+from ..scenario import Scenario
+from ..testbed import TestbedError, furnish, write_plan
+from .groups import Group
+from .options import driver_option
+from .run import choose
+
+__all__ = ["command"]
+
+
+@click.group("stubs", cls=Group)
+def command() -> None:
+    """Where the stub libraries are, to put on LD_LIBRARY_PATH by hand."""
+
+
+@command.command("path")
+@driver_option
+def path(driver: str | None) -> None:
+    """Print the folder with the stub libraries, for LD_LIBRARY_PATH.
+
+    For programs that `nvemu run` cannot start, such as a service:
+
+        LD_LIBRARY_PATH=$(nvemu stubs path) NVEMU_SCENARIO=no-devices ./program
+
+    Programs play the scenario that NVEMU_SCENARIO names (built-in, or a file), by default a
+    single T4. The folder lies in your cache ($XDG_CACHE_HOME or ~/.cache) and stays; calling
+    this again brings it up to date.
+    """
+    folder = prepare(cache(), choose("default", None, driver))
+    if find_libpython() is None:
+        click.echo(
+            "nvemu: only Python programs will find these GPUs: for others, install Python's "
+            "shared library (Debian: libpython3-dev) and call this again",
+            err=True,
+        )
+    click.echo(folder / "lib")
+
+
+def cache() -> Path:
+    """The user's folder for what can be made again."""
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    try:
+        return named if named.is_absolute() else Path.home() / ".cache"
+    except RuntimeError:
+        raise TestbedError("you have no home folder: set XDG_CACHE_HOME to a folder") from None
+
+
+def prepare(cache: Path, default: Scenario) -> Path:
+    """Make a testbed that stays: the libraries of the scenario's driver, and the scenario."""
+    cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = private(private(cache / "nvemu") / default.driver)
+    furnish(folder, default.driver)
+    write_plan(folder / "default.json", plan_of(default), trace=None)
+    return folder
+
+
+def private(folder: Path) -> Path:
+    """A folder that is the user's alone: programs will load what lies in it."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for found in (folder.lstat(), folder.stat()):
+        if found.st_uid != os.geteuid():
+            raise TestbedError(
+                f"{folder} belongs to another user (id {found.st_uid}): "
+                "set XDG_CACHE_HOME to a folder of your own"
+            )
+    folder.chmod(0o700)
+    return folder

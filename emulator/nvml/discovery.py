@@ -1,0 +1,73 @@
+"""Finding devices: how many there are, and handles by index, UUID, serial and bus id.
+
+Every client begins here, so nothing is imported that a cold start would have to wait for.
+"""
+
+from __future__ import annotations
+
+from . import _status as status
+from .library import Nvml, NvmlError, implements
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
+
+    from ..machine import Device
+
+__all__: list[str] = []
+
+
+@implements("nvmlDeviceGetCount", "nvmlDeviceGetCount_v2")
+def count(library: Nvml) -> int:
+    return len(library.machine.devices)
+
+
+@implements("nvmlDeviceGetHandleByIndex", "nvmlDeviceGetHandleByIndex_v2")
+def handle_by_index(library: Nvml, index: int) -> Device:
+    if index >= len(library.machine.devices):
+        raise NvmlError(status.INVALID_ARGUMENT)
+    return library.machine.devices[index]
+
+
+def find(library: Nvml, condition: Callable[[Device], bool]) -> Device:
+    for device in library.machine.devices:
+        if condition(device):
+            return device
+    raise NvmlError(status.NOT_FOUND)
+
+
+@implements("nvmlDeviceGetHandleBySerial")
+def handle_by_serial(library: Nvml, serial: str) -> Device:
+    return find(library, lambda device: device.serial == serial)
+
+
+@implements("nvmlDeviceGetHandleByUUID")
+def handle_by_uuid(library: Nvml, uuid: str) -> Device:
+    return find(library, lambda device: device.uuid == uuid)
+
+
+@implements("nvmlDeviceGetHandleByUUIDV")
+def handle_by_uuid_v(library: Nvml, uuid: Any) -> Device:
+    from . import _constants as constants
+
+    if uuid.type == constants.UUID_TYPE_ASCII:
+        return handle_by_uuid(library, uuid.value.str.decode("ascii", "replace"))
+    if uuid.type != constants.UUID_TYPE_BINARY:
+        raise NvmlError(status.INVALID_ARGUMENT)
+    digits = bytes(uuid.value.bytes).hex()
+    return find(library, lambda device: device.uuid[4:].replace("-", "") == digits)
+
+
+@implements("nvmlDeviceGetHandleByPciBusId", "nvmlDeviceGetHandleByPciBusId_v2")
+def handle_by_pci_bus_id(library: Nvml, pci_bus_id: str) -> Device:
+    address = bus_address(pci_bus_id)
+    return find(library, lambda d: (d.pci.domain, d.pci.bus, d.pci.device) == address)
+
+
+def bus_address(text: str) -> tuple[int, ...]:
+    """Domain, bus and device of "00000000:19:00.0", "0000:19:00.0" or "19:00"."""
+    numbers = ["0", *text.partition(".")[0].split(":")][-3:]
+    try:
+        return tuple(int(number, 16) for number in numbers)
+    except ValueError:
+        raise NvmlError(status.INVALID_ARGUMENT) from None

@@ -1,0 +1,42 @@
+"""nvmlDeviceGetFieldValues: a few hundred quantities by number.
+
+A field without a row in the table, and one whose quantity the device does not have, is
+NOT_SUPPORTED by itself; the call succeeds.
+"""
+
+from __future__ import annotations
+
+from . import _status as status
+from .fieldtable import READERS, SIGNED, UNSIGNED, UNSIGNED_LONG_LONG
+from .library import Nvml, NvmlError, implements
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Optional
+
+    from ..machine import Device
+
+__all__: list[str] = []
+
+#: Value type -> the member of the union that holds it.
+MEMBERS = {UNSIGNED: "uiVal", UNSIGNED_LONG_LONG: "ullVal", SIGNED: "siVal"}
+
+
+@implements("nvmlDeviceGetFieldValues")
+def field_values(library: Nvml, device: Device, values: list[Any]) -> list[dict[str, Any]]:
+    now = library.machine.clock.now() // 1000
+    return [field_value(device, value, now) for value in values]
+
+
+def field_value(device: Device, asked: Any, now: int) -> dict[str, Any]:
+    kind, reader = READERS.get(asked.fieldId, (UNSIGNED, None))
+    value: Optional[int] = None
+    code = status.NOT_SUPPORTED
+    try:
+        value = reader(device, asked.scopeId) if reader else None
+    except NvmlError as error:
+        code = error.code
+    if value is not None:
+        code = status.SUCCESS
+    answer = {"timestamp": now, "latencyUsec": 0, "valueType": kind, "nvmlReturn": code}
+    return {**answer, "value": {MEMBERS[kind]: value or 0}}

@@ -1,0 +1,189 @@
+"""What the functions of the private table do: the slots that nvidia-smi's views call.
+
+Learnt from what each view passes and prints. A slot gets the words it was called with, of which
+the first is the device; (device, T *out) unless said otherwise. What it raises it returns.
+"""
+
+from __future__ import annotations
+
+import ctypes
+
+from . import _constants as constants
+from . import _status as status
+from .library import Nvml, NvmlError, api
+from .links import link_of
+from .pci import atomics_mask
+from .processes import COMPUTE, GRAPHICS, MPS, info, of_kind
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Optional
+
+    from ..machine import Device
+
+    Put = Callable[[Device, tuple[int, ...]], None]
+    Free = Callable[[Nvml, tuple[int, ...]], None]
+
+__all__ = ["FREE", "slots_of"]
+
+#: One process in the lists; from 535 on with the memory that confidential computing protects.
+ENTRY_525 = [
+    ("pid", ctypes.c_uint),
+    ("usedGpuMemory", ctypes.c_ulonglong),
+    ("gpuInstanceId", ctypes.c_uint),
+    ("computeInstanceId", ctypes.c_uint),
+    ("name", ctypes.c_char * 4096),
+]
+ENTRY = [*ENTRY_525[:-1], ("usedGpuCcProtectedMemory", ctypes.c_ulonglong), ENTRY_525[-1]]
+
+
+def number(read: Callable[[Device], Optional[int]]) -> Put:
+    """A slot that puts out one number."""
+
+    def put(device: Device, words: tuple[int, ...]) -> None:
+        ctypes.c_int.from_address(words[1]).value = known(read(device))
+
+    return put
+
+
+def known(value: Any) -> Any:
+    """A quantity that the device has."""
+    if value is None:
+        raise NvmlError(status.NOT_SUPPORTED)
+    return value
+
+
+def text(read: Callable[[Device], Optional[str]], length: int = 0) -> Put:
+    """A slot that puts out a string: (device, char *, unsigned length), or of a fixed length."""
+
+    def put(device: Device, words: tuple[int, ...]) -> None:
+        put_text(known(read(device)), words[1], length or words[2])
+
+    return put
+
+
+def put_text(value: str, address: int, length: int) -> None:
+    """Write a string, as much of it as there is room for."""
+    data = value.encode()[: length - 1] + b"\0"
+    ctypes.memmove(address, data, len(data))
+
+
+def processes(types: tuple[str, ...], fields: list[Any] = ENTRY) -> Put:
+    """A slot that lists processes: (device, unsigned *count, entry *).
+
+    `count` is the room on entry (500 in every view), and how many there are afterwards.
+    """
+    entry_type: Any = type("Entry", (ctypes.Structure,), {"_fields_": fields})
+
+    def put(device: Device, words: tuple[int, ...]) -> None:
+        found = of_kind(device, types)
+        counter = ctypes.c_uint.from_address(words[1])
+        capacity, counter.value = counter.value, len(found)
+        if len(found) > capacity:
+            raise NvmlError(status.INSUFFICIENT_SIZE)
+        for entry, process in zip((entry_type * len(found)).from_address(words[2]), found):
+            for name, value in info(process).items():
+                setattr(entry, name, value)
+            entry.name = process.name.encode()[:4095]
+
+    return put
+
+
+def atomics(device: Device, words: tuple[int, ...]) -> None:
+    """Without any operation listed the row is N/A, as a mask of zero is."""
+    for index, operations in enumerate((device.pci.atomics_outbound, device.pci.atomics_inbound)):
+        ctypes.c_uint.from_address(words[1] + 4 * index).value = atomics_mask(operations or [])
+
+
+def link_ecc_errors(device: Device, words: tuple[int, ...]) -> None:
+    count = link_of(device, words[1] & 0xFFFFFFFF).ecc_errors
+    ctypes.c_ulonglong.from_address(words[4]).value = count
+
+
+#: Fields by number that the public nvmlDeviceGetFieldValues does not have.
+FIELDS: dict[int, Callable[[Device], Optional[int]]] = {
+    4: lambda device: device.reset_required,  # from 555 on; in 550 the public 226 and 227
+    5: lambda device: device.drain_recommended,
+}
+
+
+def field_values(device: Device, words: tuple[int, ...]) -> None:
+    """Like the public function, (device, count, nvmlFieldValue_t *), with other fields."""
+    kind: Any = api.types["nvmlFieldValue_t"]
+    for value in (kind * words[1]).from_address(words[2]):
+        read = FIELDS.get(value.fieldId)
+        found = None if read is None else read(device)
+        value.nvmlReturn = status.NOT_SUPPORTED if found is None else status.SUCCESS
+        value.valueType = constants.VALUE_TYPE_UNSIGNED_INT
+        value.value.uiVal = found or 0
+
+
+def bus_id(library: Nvml, words: tuple[int, ...]) -> None:
+    """(unsigned index, char *, unsigned length): for the message about a device without handle."""
+    if words[0] >= len(library.machine.devices):
+        raise NvmlError(status.INVALID_ARGUMENT)
+    put_text(library.machine.devices[words[0]].pci.bus_id_legacy, words[1], words[2])
+
+
+def common_ancestor(library: Nvml, words: tuple[int, ...]) -> None:
+    """(nvmlPciInfo_t *, nvmlPciInfo_t *, unsigned *): how two GPUs or network cards connect.
+
+    0 to 4 are PIX, PXB, PHB, NODE and SYS; each has a PCIe host bridge of its own here.
+    """
+    ctypes.c_uint.from_address(words[2]).value = 3
+
+
+def addressing_mode(device: Device) -> Optional[int]:
+    mode = device.addressing_mode
+    return None if mode is None else getattr(constants, "DEVICE_ADDRESSING_MODE_" + mode)
+
+
+#: Slots that name no device, the same in all drivers.
+FREE: dict[int, Free] = {23: common_ancestor, 81: bus_id}
+
+#: Release branch -> slots that it changes against the one before; None: moved or gone.
+SLOTS: dict[int, dict[int, Optional[Put]]] = {
+    470: {
+        72: number(lambda device: 1),  # whether `dmon` and `pmon` work on it
+        108: number(lambda device: device.power.enforced_limit),
+        165: field_values,
+        207: number(lambda device: device.board.module_id),
+        208: link_ecc_errors,  # (device, unsigned link, 4, 4, unsigned long long *)
+        209: number(lambda device: device.power.voltage),  # unsigned, microvolts
+        211: text(lambda device: device.gsp.version, 80),
+    },
+    525: {
+        211: None,
+        213: processes(COMPUTE, ENTRY_525),
+        214: processes(MPS, ENTRY_525),
+        215: processes(GRAPHICS, ENTRY_525),
+        226: atomics,  # unsigned [2]: outbound, inbound
+        230: number(lambda device: device.pci.host_max_generation),
+        231: text(lambda device: device.board.gpu_part_number),
+        237: number(lambda device: device.temperature.margin),  # refused: thresholds are shown
+    },
+    535: {
+        207: None,
+        208: None,
+        213: processes(COMPUTE),
+        214: processes(MPS),
+        215: processes(GRAPHICS),
+        237: text(lambda device: device.board.fru_part_number),
+        240: number(lambda device: device.temperature.margin),
+        242: number(addressing_mode),
+        243: number(lambda device: device.sparse_operation_mode),
+    },
+    550: {
+        243: None,
+        249: number(lambda device: device.sparse_operation_mode),
+    },
+}
+
+
+def slots_of(release: int) -> dict[int, Optional[Put]]:
+    """What is known of a release branch's table."""
+    known_slots: dict[int, Optional[Put]] = {}
+    for since, changes in SLOTS.items():
+        if release >= since:
+            known_slots.update(changes)
+    return known_slots

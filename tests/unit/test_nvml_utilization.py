@@ -1,0 +1,91 @@
+"""How busy a device is: rates, engines, samples, sessions, GPM."""
+
+from __future__ import annotations
+
+import ctypes
+
+import pynvml
+from nvml_client import A100, H100, RTX_4090, T4, library, playing, refused
+
+from emulator import Gpu
+
+BUSY = Gpu(H100, utilization=87, figures={"utilization": {"memory": 42, "encoder": 3}})
+
+
+def test_rates_and_engines():
+    with playing(BUSY) as (_, [handle]):
+        rates = pynvml.nvmlDeviceGetUtilizationRates(handle)
+        assert (rates.gpu, rates.memory) == (87, 42)
+        assert pynvml.nvmlDeviceGetEncoderUtilization(handle) == [3, 167_000]
+        assert pynvml.nvmlDeviceGetJpgUtilization(handle) == [0, 167_000]
+
+
+def test_an_engine_that_the_product_lacks():
+    with playing(T4) as (_, [handle]), refused("NOT_SUPPORTED"):
+        pynvml.nvmlDeviceGetOfaUtilization(handle)
+
+
+def test_dynamic_states_repeat_the_rates():
+    with playing(BUSY) as (_, [handle]):
+        domains = pynvml.nvmlDeviceGetDynamicPstatesInfo(handle).utilization
+        assert [domain.percentage for domain in domains[:2]] == [87, 42]
+
+
+class TestSamples:
+    def test_they_are_of_the_last_two_seconds(self):
+        with playing(BUSY) as (_, [handle]):
+            kind, samples = pynvml.nvmlDeviceGetSamples(
+                handle, pynvml.NVML_GPU_UTILIZATION_SAMPLES, 0
+            )
+            assert kind == pynvml.NVML_VALUE_TYPE_UNSIGNED_INT
+            assert {sample.sampleValue.uiVal for sample in samples} == {87}
+            times = [sample.timeStamp for sample in samples]
+            assert times == sorted(times)
+            assert times[-1] - times[0] == 99 * 20_000
+
+    def test_only_newer_ones_are_given(self):
+        with playing(BUSY) as (_, [handle]):
+            _, samples = pynvml.nvmlDeviceGetSamples(handle, pynvml.NVML_TOTAL_POWER_SAMPLES, 0)
+            middle = samples[49].timeStamp
+            _, newer = pynvml.nvmlDeviceGetSamples(handle, pynvml.NVML_TOTAL_POWER_SAMPLES, middle)
+            assert all(sample.timeStamp > middle for sample in newer)
+            with refused("NOT_FOUND"):
+                pynvml.nvmlDeviceGetSamples(handle, pynvml.NVML_TOTAL_POWER_SAMPLES, 1 << 62)
+
+
+def test_encoder_capacity_by_codec():
+    with playing(RTX_4090, A100) as (_, [rtx_4090, a100]):
+        assert pynvml.nvmlDeviceGetEncoderCapacity(rtx_4090, pynvml.NVML_ENCODER_QUERY_AV1) == 100
+        with refused("NOT_SUPPORTED"):
+            pynvml.nvmlDeviceGetEncoderCapacity(a100, pynvml.NVML_ENCODER_QUERY_H264)
+
+
+def test_sessions():
+    with playing(T4) as (_, [handle]):
+        assert pynvml.nvmlDeviceGetEncoderStats(handle) == (0, 0, 0)
+        assert pynvml.nvmlDeviceGetEncoderSessions(handle) == []
+        assert pynvml.nvmlDeviceGetFBCStats(handle).sessionsCount == 0
+        assert pynvml.nvmlDeviceGetFBCSessions(handle) == []
+
+
+class TestGpm:
+    def test_hopper_has_it_and_ampere_does_not(self):
+        with playing(H100, A100) as (_, [h100, a100]):
+            assert pynvml.nvmlGpmQueryDeviceSupport(h100).isSupportedDevice == 1
+            assert pynvml.nvmlGpmQueryDeviceSupport(a100).isSupportedDevice == 0
+
+    def test_metrics_between_two_samples(self):
+        with playing(BUSY) as (_, [handle]):
+            samples = [pynvml.nvmlGpmSampleAlloc() for _ in range(2)]
+            for sample in samples:
+                pynvml.nvmlGpmSampleGet(handle, sample)
+            asked = pynvml.c_nvmlGpmMetricsGet_t()
+            asked.version, asked.numMetrics = pynvml.NVML_GPM_METRICS_GET_VERSION, 2
+            asked.sample1, asked.sample2 = samples
+            asked.metrics[0].metricId = pynvml.NVML_GPM_METRIC_SM_UTIL
+            asked.metrics[1].metricId = pynvml.NVML_GPM_METRIC_FP64_UTIL
+            assert library().nvmlGpmMetricsGet(ctypes.byref(asked)) == 0
+            assert (asked.metrics[0].nvmlReturn, asked.metrics[0].value) == (0, 87.0)
+            assert asked.metrics[1].nvmlReturn == pynvml.NVML_ERROR_NOT_SUPPORTED
+            for sample in samples:
+                pynvml.nvmlGpmSampleFree(sample)
