@@ -225,14 +225,19 @@ class Api:
     ) -> Callable[[Decorated], Decorated]:
         """Answer the functions `names` with the decorated one.
 
-        Its parameters are named after the C parameters, in snake_case; it takes those it needs,
-        decoded, and `library` for the API's state in this process. It returns what the function
-        puts out: nothing, one value, or a tuple in the order of the declaration; a struct as a
-        dict of fields, an array as a list. None, also as a field, is what the device does not
-        have: NOT_SUPPORTED. `anytime`: it may be called before initialisation. `sizes`: without an
-        array to fill, the call succeeds and says how many elements there are. `nullable`: C names
-        of parameters that may be NULL; an input is None then, an output is not written. `raw`:
-        those handed over as the C word they are, unchecked; an output is the handler's to write.
+        Its parameters are named after the C parameters, in snake_case, and it takes those it needs,
+        decoded; one with the API's own name (`nvml`, `cuda`) is the API's state in this process. It
+        returns what the function puts out: nothing, one value, or a tuple in the order of the
+        declaration; a struct as a dict of fields, an array as a list. None, also as a field, is
+        what the device does not have: NOT_SUPPORTED.
+
+        Args:
+            names: the functions, which may be versions of one that differ in what else they take.
+            anytime: it may be called before initialisation.
+            sizes: without an array to fill, the call succeeds and says how many elements there are.
+            nullable: C parameters that may be NULL; an input is None then, an output not written.
+            raw: C parameters that are handed over as the words they are, unchecked; an output is
+                the handler's to write.
         """
 
         def register(answer: Decorated) -> Decorated:

@@ -18,50 +18,50 @@ __all__: list[str] = []
 
 
 @implements("nvmlDeviceGetCount", "nvmlDeviceGetCount_v2")
-def count(library: Nvml) -> int:
-    return len(library.machine.devices)
+def count(nvml: Nvml) -> int:
+    return len(nvml.machine.devices)
 
 
 @implements("nvmlDeviceGetHandleByIndex", "nvmlDeviceGetHandleByIndex_v2")
-def handle_by_index(library: Nvml, index: int) -> Device:
-    if index >= len(library.machine.devices):
+def handle_by_index(nvml: Nvml, index: int) -> Device:
+    if index >= len(nvml.machine.devices):
         raise NvmlError(status.INVALID_ARGUMENT)
-    return library.machine.devices[index]
+    return nvml.machine.devices[index]
 
 
-def find(library: Nvml, condition: Callable[[Device], bool]) -> Device:
-    for device in library.machine.devices:
+def find(nvml: Nvml, condition: Callable[[Device], bool]) -> Device:
+    for device in nvml.machine.devices:
         if condition(device):
             return device
     raise NvmlError(status.NOT_FOUND)
 
 
 @implements("nvmlDeviceGetHandleBySerial")
-def handle_by_serial(library: Nvml, serial: str) -> Device:
-    return find(library, lambda device: device.serial == serial)
+def handle_by_serial(nvml: Nvml, serial: str) -> Device:
+    return find(nvml, lambda device: device.serial == serial)
 
 
 @implements("nvmlDeviceGetHandleByUUID")
-def handle_by_uuid(library: Nvml, uuid: str) -> Device:
-    return find(library, lambda device: device.uuid == uuid)
+def handle_by_uuid(nvml: Nvml, uuid: str) -> Device:
+    return find(nvml, lambda device: device.uuid == uuid)
 
 
 @implements("nvmlDeviceGetHandleByUUIDV")
-def handle_by_uuid_v(library: Nvml, uuid: Any) -> Device:
+def handle_by_uuid_v(nvml: Nvml, uuid: Any) -> Device:
     from . import _constants as constants
 
     if uuid.type == constants.UUID_TYPE_ASCII:
-        return handle_by_uuid(library, uuid.value.str.decode("ascii", "replace"))
+        return handle_by_uuid(nvml, uuid.value.str.decode("ascii", "replace"))
     if uuid.type != constants.UUID_TYPE_BINARY:
         raise NvmlError(status.INVALID_ARGUMENT)
     digits = bytes(uuid.value.bytes).hex()
-    return find(library, lambda device: device.uuid[4:].replace("-", "") == digits)
+    return find(nvml, lambda device: device.uuid[4:].replace("-", "") == digits)
 
 
 @implements("nvmlDeviceGetHandleByPciBusId", "nvmlDeviceGetHandleByPciBusId_v2")
-def handle_by_pci_bus_id(library: Nvml, pci_bus_id: str) -> Device:
+def handle_by_pci_bus_id(nvml: Nvml, pci_bus_id: str) -> Device:
     address = bus_address(pci_bus_id)
-    return find(library, lambda d: (d.pci.domain, d.pci.bus, d.pci.device) == address)
+    return find(nvml, lambda d: (d.pci.domain, d.pci.bus, d.pci.device) == address)
 
 
 def bus_address(text: str) -> tuple[int, ...]:

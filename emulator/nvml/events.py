@@ -39,8 +39,8 @@ def create() -> EventSet:
 
 
 @implements("nvmlEventSetFree")
-def free(library: Nvml, set: EventSet) -> None:  # noqa: A002 (the C name)
-    library.handles("nvmlEventSet_t").drop(set)
+def free(nvml: Nvml, set: EventSet) -> None:  # noqa: A002 (the C name)
+    nvml.handles("nvmlEventSet_t").drop(set)
 
 
 @implements("nvmlDeviceRegisterEvents")

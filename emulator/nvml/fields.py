@@ -23,8 +23,8 @@ MEMBERS = {UNSIGNED: "uiVal", UNSIGNED_LONG_LONG: "ullVal", SIGNED: "siVal"}
 
 
 @implements("nvmlDeviceGetFieldValues")
-def field_values(library: Nvml, device: Device, values: list[Any]) -> list[dict[str, Any]]:
-    now = library.machine.clock.now() // 1000
+def field_values(nvml: Nvml, device: Device, values: list[Any]) -> list[dict[str, Any]]:
+    now = nvml.machine.clock.now() // 1000
     return [field_value(device, value, now) for value in values]
 
 

@@ -60,8 +60,8 @@ def allocate() -> Sample:
 
 
 @implements("nvmlGpmSampleFree")
-def free(library: Nvml, gpm_sample: Sample) -> None:
-    library.handles("nvmlGpmSample_t").drop(gpm_sample)
+def free(nvml: Nvml, gpm_sample: Sample) -> None:
+    nvml.handles("nvmlGpmSample_t").drop(gpm_sample)
 
 
 @implements("nvmlGpmSampleGet")
@@ -72,11 +72,11 @@ def take(device: Device, gpm_sample: Sample) -> None:
 
 
 @implements("nvmlGpmMetricsGet")
-def metrics(library: Nvml, metrics_get: Any) -> dict[str, Any]:
+def metrics(nvml: Nvml, metrics_get: Any) -> dict[str, Any]:
     """The client's struct may have been made for fewer metrics than ours: only those asked for
     are touched."""
     wanted = [metrics_get.metrics[index] for index in range(metrics_get.numMetrics)]
-    samples = library.handles("nvmlGpmSample_t").objects
+    samples = nvml.handles("nvmlGpmSample_t").objects
     sample = samples.get(metrics_get.sample2)
     if wanted and (sample is None or sample.device is None):
         raise NvmlError(status.INVALID_ARGUMENT)

@@ -39,14 +39,12 @@ def event_reasons(device: Device) -> int:
 
 
 @implements("nvmlDeviceGetViolationStatus")
-def violation_status(
-    library: Nvml, device: Device, perf_policy_type: int
-) -> dict[str, Optional[int]]:
+def violation_status(nvml: Nvml, device: Device, perf_policy_type: int) -> dict[str, Optional[int]]:
     counter = POLICIES.get(perf_policy_type)
     if counter is None:
         raise NvmlError(status.NOT_SUPPORTED)
     return {
-        "referenceTime": library.machine.clock.now() // 1000,
+        "referenceTime": nvml.machine.clock.now() // 1000,
         "violationTime": getattr(device.clocks.event_counters, counter),
     }
 

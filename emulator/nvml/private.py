@@ -40,57 +40,57 @@ _table: list[Any] = []  # the words and the callbacks: what a client holds stays
 
 
 @implements("nvmlInternalGetExportTable", anytime=True)
-def export_table(library: Nvml, p_export_table_id: int) -> int:
+def export_table(nvml: Nvml, p_export_table_id: int) -> int:
     if ctypes.string_at(p_export_table_id, len(IDENTIFIER)) != IDENTIFIER:
         raise NvmlError(status.INVALID_ARGUMENT)
     if not _table:
-        _table.extend(make_table(library))
+        _table.extend(make_table(nvml))
     return ctypes.addressof(_table[0])
 
 
-def make_table(library: Nvml) -> list[Any]:
-    release = branch(library.machine.driver_version)
+def make_table(nvml: Nvml) -> list[Any]:
+    release = branch(nvml.machine.driver_version)
     size = SIZES.get(release, LATER_SIZE)
     puts = slots_of(release)
-    callbacks = [Slot(answer(library, slot, puts.get(slot))) for slot in range(1, size // 8)]
+    callbacks = [Slot(answer(nvml, slot, puts.get(slot))) for slot in range(1, size // 8)]
     addresses = [ctypes.cast(callback, ctypes.c_void_p).value or 0 for callback in callbacks]
     return [(ctypes.c_size_t * (size // 8))(size, *addresses), *callbacks]
 
 
-def answer(library: Nvml, slot: int, put: Optional[Put]) -> Callable[..., int]:
+def answer(nvml: Nvml, slot: int, put: Optional[Put]) -> Callable[..., int]:
     """The function behind a slot; no exception may leave it, nor a call go unseen."""
     name = f"nvmlInternalGetExportTable[{slot}]"
-    devices = library.handles("nvmlDevice_t").objects
+    devices = nvml.handles("nvmlDevice_t").objects
     free = FREE.get(slot)
 
     def call(*words: int) -> int:
         device = devices.get(words[0])
         shown = [hex(word) for word in words]
         if device is not None:
-            shown[0] = library.describe(device, words[0])
+            shown[0] = nvml.describe(device, words[0])
         try:
-            code = perform(library, device, words, put, free)
+            code = perform(nvml, device, words, put, free)
         except BaseException as error:
             code = error.code if isinstance(error, NvmlError) else status.UNKNOWN
             shown.append(repr(error))
-        library.note(name, {f"word{index}": word for index, word in enumerate(shown)}, code)
+        nvml.note(name, {f"word{index}": word for index, word in enumerate(shown)}, code)
         return code
 
     return call
 
 
 def perform(
-    library: Nvml,
+    nvml: Nvml,
     device: Optional[Device],
     words: tuple[int, ...],
     put: Optional[Put],
     free: Optional[Free],
 ) -> int:
-    if not library.ready:
+    if not nvml.ready:
         return status.UNINITIALIZED
     if device is None:
         if free is not None:
-            free(library, words)
+            free(nvml, words)
     elif put is None:
         return status.NOT_SUPPORTED
     else:

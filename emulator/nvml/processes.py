@@ -70,10 +70,10 @@ def details(device: Device, plist: Any) -> dict[str, Any]:
 
 @implements("nvmlDeviceGetProcessUtilization")
 def process_utilization(
-    library: Nvml, device: Device, last_seen_time_stamp: int
+    nvml: Nvml, device: Device, last_seen_time_stamp: int
 ) -> list[dict[str, int]]:
     """A sample for each process: the device's figures, in equal parts."""
-    now = library.machine.clock.now() // 1000
+    now = nvml.machine.clock.now() // 1000
     sharers = device.processes
     if not sharers or now <= last_seen_time_stamp:
         raise NvmlError(status.NOT_FOUND)

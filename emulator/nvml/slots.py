@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FREE", "slots_of"]
 
+UINT = 0xFFFFFFFF  # what of a word is an unsigned int; the caller leaves the rest undefined
+
 #: One process in the lists; from 535 on with the memory that confidential computing protects.
 ENTRY_525 = [
     ("pid", ctypes.c_uint),
@@ -57,7 +59,7 @@ def text(read: Callable[[Device], Optional[str]], length: int = 0) -> Put:
     """A slot that puts out a string: (device, char *, unsigned length), or of a fixed length."""
 
     def put(device: Device, words: tuple[int, ...]) -> None:
-        put_text(known(read(device)), words[1], length or words[2])
+        put_text(known(read(device)), words[1], length or words[2] & UINT)
 
     return put
 
@@ -96,7 +98,7 @@ def atomics(device: Device, words: tuple[int, ...]) -> None:
 
 
 def link_ecc_errors(device: Device, words: tuple[int, ...]) -> None:
-    count = link_of(device, words[1] & 0xFFFFFFFF).ecc_errors
+    count = link_of(device, words[1] & UINT).ecc_errors
     ctypes.c_ulonglong.from_address(words[4]).value = count
 
 
@@ -110,7 +112,7 @@ FIELDS: dict[int, Callable[[Device], Optional[int]]] = {
 def field_values(device: Device, words: tuple[int, ...]) -> None:
     """Like the public function, (device, count, nvmlFieldValue_t *), with other fields."""
     kind: Any = api.types["nvmlFieldValue_t"]
-    for value in (kind * words[1]).from_address(words[2]):
+    for value in (kind * (words[1] & UINT)).from_address(words[2]):
         read = FIELDS.get(value.fieldId)
         found = None if read is None else read(device)
         value.nvmlReturn = status.NOT_SUPPORTED if found is None else status.SUCCESS
@@ -118,14 +120,15 @@ def field_values(device: Device, words: tuple[int, ...]) -> None:
         value.value.uiVal = found or 0
 
 
-def bus_id(library: Nvml, words: tuple[int, ...]) -> None:
+def bus_id(nvml: Nvml, words: tuple[int, ...]) -> None:
     """(unsigned index, char *, unsigned length): for the message about a device without handle."""
-    if words[0] >= len(library.machine.devices):
+    index = words[0] & UINT
+    if index >= len(nvml.machine.devices):
         raise NvmlError(status.INVALID_ARGUMENT)
-    put_text(library.machine.devices[words[0]].pci.bus_id_legacy, words[1], words[2])
+    put_text(nvml.machine.devices[index].pci.bus_id_legacy, words[1], words[2] & UINT)
 
 
-def common_ancestor(library: Nvml, words: tuple[int, ...]) -> None:
+def common_ancestor(nvml: Nvml, words: tuple[int, ...]) -> None:
     """(nvmlPciInfo_t *, nvmlPciInfo_t *, unsigned *): how two GPUs or network cards connect.
 
     0 to 4 are PIX, PXB, PHB, NODE and SYS; each has a PCIe host bridge of its own here.

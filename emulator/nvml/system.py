@@ -55,20 +55,20 @@ _buffers: dict[str, Any] = {}
 
 
 @implements("nvmlInit", "nvmlInit_v2", "nvmlInitWithFlags", anytime=True)
-def init(library: Nvml) -> None:
-    library.init()
+def init(nvml: Nvml) -> None:
+    nvml.init()
 
 
 @implements("nvmlShutdown", anytime=True)
-def shutdown(library: Nvml) -> None:
-    library.shutdown()
+def shutdown(nvml: Nvml) -> None:
+    nvml.shutdown()
 
 
 @implements("nvmlErrorString", anytime=True)
-def error_string(library: Nvml, result: int) -> int:
+def error_string(nvml: Nvml, result: int) -> int:
     """The address of a text that stays where it is, as clients never free it."""
     since, text = TEXTS[result] if result < len(TEXTS) else (0, UNKNOWN_TEXT)
-    if branch(library.machine.driver_version) < since:
+    if branch(nvml.machine.driver_version) < since:
         text = UNKNOWN_TEXT
     if text not in _buffers:
         _buffers[text] = ctypes.create_string_buffer(text.encode())
@@ -76,28 +76,28 @@ def error_string(library: Nvml, result: int) -> int:
 
 
 @implements("nvmlSystemGetDriverVersion")
-def driver_version(library: Nvml) -> str:
-    return library.machine.driver_version
+def driver_version(nvml: Nvml) -> str:
+    return nvml.machine.driver_version
 
 
 @implements("nvmlSystemGetDriverBranch")
-def driver_branch(library: Nvml) -> dict[str, str]:
-    return {"branch": f"r{branch(library.machine.driver_version)}_00"}
+def driver_branch(nvml: Nvml) -> dict[str, str]:
+    return {"branch": f"r{branch(nvml.machine.driver_version)}_00"}
 
 
 @implements("nvmlSystemGetNVMLVersion", anytime=True)
-def nvml_version(library: Nvml) -> str:
-    return library.machine.nvml_version
+def nvml_version(nvml: Nvml) -> str:
+    return nvml.machine.nvml_version
 
 
 @implements("nvmlSystemGetCudaDriverVersion", "nvmlSystemGetCudaDriverVersion_v2")
-def cuda_driver_version(library: Nvml) -> int:
-    return library.machine.cuda_version
+def cuda_driver_version(nvml: Nvml) -> int:
+    return nvml.machine.cuda_version
 
 
 @implements("nvmlSystemGetProcessName")
-def process_name(library: Nvml, pid: int) -> str:
-    for device in library.machine.devices:
+def process_name(nvml: Nvml, pid: int) -> str:
+    for device in nvml.machine.devices:
         for process in device.processes:
             if process.pid == pid:
                 return process.name

@@ -33,16 +33,16 @@ def common_ancestor(device1: Device, device2: Device) -> int:
 
 
 @implements("nvmlDeviceGetTopologyNearestGpus", sizes=True)
-def nearest(library: Nvml, device: Device, level: int) -> list[Device]:
-    others = [other for other in library.machine.devices if other is not device]
+def nearest(nvml: Nvml, device: Device, level: int) -> list[Device]:
+    others = [other for other in nvml.machine.devices if other is not device]
     return [other for other in others if common_ancestor(device, other) == level]
 
 
 @implements("nvmlSystemGetTopologyGpuSet", sizes=True)
-def devices_near(library: Nvml, cpu_number: int) -> list[Device]:
+def devices_near(nvml: Nvml, cpu_number: int) -> list[Device]:
     if cpu_number >= (os.cpu_count() or 1):
         raise NvmlError(status.INVALID_ARGUMENT)
-    return library.machine.devices
+    return nvml.machine.devices
 
 
 def words(numbers: int, size: int) -> list[int]:

@@ -35,30 +35,32 @@ ENCODERS = ("h264", "hevc", "av1")  # in the order of nvmlEncoderType_t
 
 
 @implements("nvmlDeviceGetUtilizationRates")
-def rates(device: Device) -> dict[str, Optional[int]]:
+def rates(device: Device) -> Optional[dict[str, Optional[int]]]:
+    """A device in MIG mode has none: nvidia-smi shows N/A."""
+    if device.mig.current:
+        return None
     return {"gpu": device.utilization.gpu, "memory": device.utilization.memory}
 
 
 @implements("nvmlDeviceGetSamples", sizes=True)
 def samples(
-    library: Nvml,
+    nvml: Nvml,
     device: Device,
     type: int,  # noqa: A002 (the C name)
     last_seen_time_stamp: int,
-) -> tuple[int, Optional[list[dict[str, Any]]]]:
+) -> tuple[int, list[dict[str, Any]]]:
     value = SAMPLED[type](device) if type < len(SAMPLED) else None
-    if value is None:
-        raise NvmlError(status.NOT_SUPPORTED)
-    now = library.machine.clock.now() // 1000
-    times = range(now - (SAMPLES - 1) * PERIOD, now + 1, PERIOD)
-    taken = [
-        {"timeStamp": time, "sampleValue": {"uiVal": value}}
-        for time in times
-        if time > last_seen_time_stamp
-    ]
-    if not taken:
-        raise NvmlError(status.NOT_FOUND)
+    times = [time for time in sample_times(nvml) if time > last_seen_time_stamp]
+    if value is None or not times:
+        raise NvmlError(status.NOT_SUPPORTED if value is None else status.NOT_FOUND)
+    taken = [{"timeStamp": time, "sampleValue": {"uiVal": value}} for time in times]
     return constants.VALUE_TYPE_UNSIGNED_INT, taken
+
+
+def sample_times(nvml: Nvml) -> range:
+    """When the samples were taken that the driver still has, in microseconds."""
+    now = nvml.machine.clock.now() // 1000
+    return range(now - (SAMPLES - 1) * PERIOD, now + 1, PERIOD)
 
 
 @implements("nvmlDeviceGetDynamicPstatesInfo")

@@ -209,7 +209,6 @@ class Binder:
             self.lines.append(f"return {code}")
             return
         self.names["answer"] = self.handler.answer
-        self.values["library"] = "library"
         self.values[self.api.name] = "library"
         arguments = ", ".join(self.values[key] for key in self.handler.keys)
         outputs = self._outputs() if self._returns_status else []

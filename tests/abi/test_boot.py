@@ -175,7 +175,7 @@ class TestProgramThatCannotBeServed:
 def test_an_emulator_that_raises(host: Path, testbed: Testbed, tmp_path: Path) -> None:
     copy = copy_package(tmp_path)
     module = copy / "nvml" / "system.py"
-    module.write_text(module.read_text().replace("    library.init()\n", "    1 / 0\n"))
+    module.write_text(module.read_text().replace("    nvml.init()\n", "    1 / 0\n"))
     edit_boot(testbed, "root=", f"root={tmp_path}\n")
     done = execute(testbed, host, "init", "count")
     assert done.stdout.splitlines() == ["init: 999", "count: 1 77"]

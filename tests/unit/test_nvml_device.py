@@ -16,7 +16,7 @@ EIGHT = [Gpu(H100, count=8)]
 
 class TestFinding:
     def test_count_and_index(self):
-        with playing(*EIGHT) as (machine, handles):
+        with playing(*EIGHT) as (_, handles):
             assert pynvml.nvmlDeviceGetCount() == 8
             assert [pynvml.nvmlDeviceGetIndex(h) for h in handles] == list(range(8))
             with refused("INVALID_ARGUMENT"):
@@ -61,15 +61,12 @@ class TestFinding:
         with playing(T4), refused(status):
             getattr(pynvml, function)(key)
 
-    def test_a_handle_of_nvml_s_making_or_none(self):
+    @pytest.mark.parametrize("wrong", [None, 1, 0x7FFF_0000_0000])
+    def test_what_is_no_handle_is_refused_and_not_dereferenced(self, wrong: int | None):
         with playing(T4):
-            for wrong in (None, 1, id(self)):
-                assert (
-                    library().nvmlDeviceGetIndex(
-                        ctypes.c_void_p(wrong), ctypes.byref(ctypes.c_uint())
-                    )
-                    == pynvml.NVML_ERROR_INVALID_ARGUMENT
-                )
+            index = ctypes.byref(ctypes.c_uint())
+            code = library().nvmlDeviceGetIndex(ctypes.c_void_p(wrong), index)
+            assert code == pynvml.NVML_ERROR_INVALID_ARGUMENT
 
 
 class TestIdentity:

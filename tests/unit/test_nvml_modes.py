@@ -67,6 +67,11 @@ class TestMig:
             with refused("NOT_FOUND"):
                 pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, 0)
 
+    def test_the_whole_device_s_utilization_is_not_told_in_it(self):
+        gpu = Gpu(A100, figures={"mig": {"current": True}})
+        with playing(gpu) as (_, [handle]), refused("NOT_SUPPORTED"):
+            pynvml.nvmlDeviceGetUtilizationRates(handle)
+
     def test_on_a_busy_one_it_waits(self):
         process = {"pid": 1, "name": "a", "type": "C"}
         with playing(Gpu(A100, figures={"processes": [process]})) as (_, [handle]):
