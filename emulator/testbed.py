@@ -3,6 +3,7 @@
     lib/         the libraries, under each name that programs ask for
     boot         what the stubs' C side needs to start Python: lines of key=value
     plan.json    the scenario, resolved
+    unhandled    functions called that nvemu has no handler for, if the scenario is strict
     trace.jsonl  the calls, one a line, when they are traced
 
 One that `nvemu stubs path` makes stays, and has `default.json` in place of a plan: see
@@ -69,12 +70,20 @@ class Testbed:
         """One JSON object a line and a call, in the order of the calls' ends."""
         return self.folder / "trace.jsonl"
 
+    @property
+    def unhandled(self) -> list[str]:
+        """In a strict scenario, the functions called so far that nvemu has no handler for."""
+        file = self.folder / "unhandled"
+        names = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        return list(dict.fromkeys(names))
+
     def __enter__(self) -> Testbed:
         self.folder = Path(tempfile.mkdtemp(prefix="nvemu-")).absolute()  # 0700: nobody else's
         try:
             furnish(self.folder, self.scenario.driver)
-            trace = str(self.trace_file) if self.traced else None
-            write_plan(self.folder / "plan.json", self.plan, trace)
+            paths = {"trace": self.trace_file if self.traced else None}
+            paths["unhandled"] = self.folder / "unhandled" if self.scenario.strict else None
+            write_plan(self.folder / "plan.json", self.plan, paths)
             if self.traced:
                 self.trace_file.touch(mode=0o600)
         except BaseException:
@@ -130,9 +139,9 @@ def furnish(folder: Path, driver: str) -> None:
     _write(folder / "boot", _boot(driver))
 
 
-def write_plan(path: Path, plan: dict[str, Any], trace: str | None) -> None:
-    """Write a plan, and where its calls are traced to, in one step."""
-    _write(path, json.dumps(plan | {"trace": trace}))
+def write_plan(path: Path, plan: dict[str, Any], paths: Mapping[str, Path | None]) -> None:
+    """Write a plan, and the files that its processes write to, in one step."""
+    _write(path, json.dumps(plan | {k: v and str(v) for k, v in paths.items()}))
 
 
 def _check(folder: Path) -> None:

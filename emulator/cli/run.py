@@ -15,6 +15,8 @@ from .tracing import Follower
 
 __all__ = ["command"]
 
+UNHANDLED = 125  # as env(1) and timeout(1): the program ran, and its runner failed
+
 
 @click.command("run", context_settings={"allow_interspersed_args": False})
 @click.option("--scenario", metavar="NAME|FILE", help="What it finds; see `nvemu scenarios list`.")
@@ -39,7 +41,8 @@ def command(
         nvemu run --gpus h100-sxm5-80gb:8 -- python train.py --epochs 1
 
     The exit status is PROGRAM's, and a signal that ends PROGRAM ends nvemu. When PROGRAM cannot
-    be started it is 127 (not found) or 126 (found, but it cannot be executed); for a mistake in
+    be started it is 127 (not found) or 126 (found, but it cannot be executed); when a strict
+    scenario's PROGRAM called a function that nvemu has no handler for, 125; for a mistake in
     nvemu's own options, 2.
     """
     chosen = choose(scenario, gpus, driver)
@@ -68,4 +71,9 @@ def run(scenario: Scenario, trace: str | None, program: tuple[str, ...]) -> int:
         Testbed(scenario, trace=trace is not None) as testbed,
         Follower(testbed.trace_file, trace),
     ):
-        return relay.run(program, testbed.environment())
+        status = relay.run(program, testbed.environment())
+        if testbed.unhandled:
+            names = ", ".join(testbed.unhandled)
+            click.echo(f"nvemu: strict scenario: no handler answers {names}", err=True)
+            return UNHANDLED
+        return status

@@ -60,7 +60,7 @@ def prepare(cache: Path, default: Scenario) -> Path:
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = private(private(cache / "nvemu") / default.driver)
     furnish(folder, default.driver)
-    write_plan(folder / "default.json", plan_of(default), trace=None)
+    write_plan(folder / "default.json", plan_of(default), paths={})
     return folder
 
 

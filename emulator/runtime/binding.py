@@ -137,7 +137,7 @@ class Binder:
             self._unless_null(index, parameter, self._decode_pointer)
             self.values[parameter.key] += f" if a{index} else None"
         else:
-            self._check_null(f"a{index} < {NULL_PAGE}")
+            self._refuse_if(f"a{index} < {NULL_PAGE}")
             self._decode_pointer(index, parameter)
 
     def _unless_null(
@@ -149,7 +149,7 @@ class Binder:
         if lines:
             self.lines[before:] = [f"if a{index}:", *lines]
 
-    def _check_null(self, condition: str) -> None:
+    def _refuse_if(self, condition: str) -> None:
         self.lines.append(f"if {condition}: return {self.codes.invalid_argument}")
 
     def _decode_value(self, index: int, parameter: Parameter) -> None:
@@ -174,7 +174,9 @@ class Binder:
         if parameter.length == "nul":
             value = f"read_text(a{index})"
         elif parameter.length:
-            value = f"read_array(a{index}, type{index}, {self._length(parameter)})"
+            length = self._length(parameter)
+            self._refuse_if(f"{length} < 0")
+            value = f"read_array(a{index}, type{index}, {length})"
         elif self.api.types.is_struct(parameter.type):
             self._check_version(index, parameter)
         else:
@@ -271,7 +273,7 @@ class Binder:
             if self.handler and self.handler.sizes:
                 self.lines.append(f"if not a{index}: return write_size({count}, r{index})")
             self.lines.append(f"write_count({count}, r{index}, {code})")
-            self._check_null(f"r{index} and a{index} < {NULL_PAGE}")
+            self._refuse_if(f"r{index} and a{index} < {NULL_PAGE}")
         writer = "write_array" if parameter.direction == "out" else "update_array"
         extra = f"type{index}"
         if parameter.type == "char":

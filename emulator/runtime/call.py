@@ -75,7 +75,7 @@ class Call:
         kind = types[parameter.type]
         if types.is_struct(parameter.type):
             kind = types.versions(parameter.versions).get(convert.int_at(address), kind)
-        array = (kind * min(length, SHOWN)).from_address(address)
+        array = (kind * max(0, min(length, SHOWN))).from_address(address)
         return [self._plain(parameter.type, element) for element in array]
 
     def _plain(self, type_name: str, value: Any) -> Any:

@@ -33,9 +33,12 @@ def read_text(address: int) -> str:
     return ctypes.string_at(address).decode("utf-8", "replace")
 
 
-def read_array(address: int, kind: Any, length: int) -> list[Any]:
-    """`length` elements at `address`: numbers, or structs in place."""
-    return list((kind * length).from_address(address))
+def read_array(address: int, kind: Any, length: int) -> Any:
+    """`length` elements at `address` as a ctypes array: numbers, or structs in place.
+
+    Not as a list: a client's wrong count then costs nothing until somebody looks that far.
+    """
+    return (kind * length).from_address(address)
 
 
 def write_text(address: int, text: str, capacity: int, truncate: bool, code: int) -> None:

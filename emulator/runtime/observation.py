@@ -41,7 +41,7 @@ class Observer:
         began = time.time_ns()
         rule = self.faults.decide(call)
         if not handled and rule is None:
-            self.session.unhandled[function.name] = None
+            self.session.miss(function.name)
         self.session.error = None
         status = answer(*words) if rule is None else rule.code
         if self.trace is not None:
@@ -74,7 +74,11 @@ class Observer:
         api = call.library.api
         is_status = call.function.returns == api.status
         record = self._base(call.library, call.function.name, began)
-        record["arguments"] = call.arguments(succeeded=not is_status or status == 0)
+        try:
+            record["arguments"] = call.arguments(succeeded=not is_status or status == 0)
+        except Exception as error:  # what cannot be shown must not change what was answered
+            record["arguments"] = {}
+            record["error"] = f"arguments: {type(error).__name__}: {error}"
         record["code"] = status
         if is_status:
             record["status"] = api.status_name(status)

@@ -42,6 +42,14 @@ class Session:
             self._observer = Observer(self)
         return self._observer
 
+    def miss(self, name: str) -> None:
+        """Remember that a function without a handler was called; a testbed remembers it too."""
+        if name not in self.unhandled:
+            self.unhandled[name] = None
+            if self.plan.get("unhandled"):
+                with open(self.plan["unhandled"], "a", encoding="utf-8") as file:
+                    file.write(name + "\n")
+
     def watches(self, name: str, handled: bool) -> bool:
         """Whether calls of this function must be looked at one by one."""
         return self.traced or name in self._faulty or (self.strict and not handled)

@@ -3,7 +3,7 @@
 
 #define EXPORT __attribute__((visibility("default")))
 const char nvemu_library[] = "cuda";
-const char nvemu_fingerprint[] = "d55aed4e3e56b4f2";
+const char nvemu_fingerprint[] = "e6d6812d9afc34eb";
 const unsigned nvemu_count = 734;
 _Atomic(void *) nvemu_slots[734];
 const int nvemu_refusals[NVEMU_REFUSALS] = {100, 999, 4};

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -174,3 +175,26 @@ class TestRelay:
         with Relay() as relay:
             assert relay.run(["true"], os.environ) == 0
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+UNHANDLED = (
+    "import ctypes; L = ctypes.CDLL('libcuda.so.1'); L.cuInit(0)\n"
+    "print(L.cuGraphCreate(ctypes.byref(ctypes.c_void_p()), 0))\n"
+)
+
+
+class TestStrictScenario:
+    def test_names_what_nobody_answers(self) -> None:
+        with Testbed(Scenario(gpus=[Gpu("t4")], strict=True)) as testbed:
+            environment = testbed.environment()
+            for _ in range(2):
+                subprocess.run([sys.executable, "-c", UNHANDLED], env=environment, check=True)
+            assert testbed.unhandled == ["cuGraphCreate"]
+
+    def test_is_an_error_of_the_run(self, nvemu: Callable[..., Any], tmp_path: Path) -> None:
+        scenario = tmp_path / "strict.toml"
+        scenario.write_text('strict = true\n[[gpu]]\nprofile = "t4"\n')
+        done = nvemu("run", "--scenario", scenario, "--", sys.executable, "-c", UNHANDLED)
+        assert done.returncode == 125
+        assert done.stdout == "801\n"
+        assert done.stderr == "nvemu: strict scenario: no handler answers cuGraphCreate\n"

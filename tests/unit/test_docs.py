@@ -1,0 +1,63 @@
+"""The docs' Python samples, run as they stand, and their scenario files, loaded."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pynvml
+import pytest
+
+from emulator.plans import plan_of
+from emulator.scenario import loads
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")])
+PROGRAM = """#!{python}
+import pynvml
+pynvml.nvmlInit()
+print(pynvml.nvmlSystemGetDriverVersion())
+"""
+
+
+def find_gpus() -> list[str]:
+    """What a reader's own code might be."""
+    try:
+        pynvml.nvmlInit()
+        handles = map(pynvml.nvmlDeviceGetHandleByIndex, range(pynvml.nvmlDeviceGetCount()))
+        return [pynvml.nvmlDeviceGetName(handle) for handle in handles]
+    except pynvml.NVMLError:
+        return []
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"(?ms)^```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_samples(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "my-program"
+    program.write_text(PROGRAM.format(python=sys.executable))
+    program.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    module = ModuleType("sample")  # hypothesis asks where a test is from
+    monkeypatch.setitem(sys.modules, "sample", module)
+    names: dict[str, Any] = vars(module)
+    names["my_package"] = SimpleNamespace(find_gpus=find_gpus)
+    exec("import emulator, pynvml; from emulator import Fault, Gpu, Scenario", names)
+    for number, sample in enumerate(blocks(page, "python")):
+        if "@implements" not in sample:  # how a handler looks, with its body left out
+            exec(compile(sample, f"{page.name}[{number}]", "exec"), names)
+    for name, test in list(names.items()):
+        if name.startswith("test_") and inspect.isfunction(test):
+            test()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_scenario_files(page: Path) -> None:
+    for number, text in enumerate(blocks(page, "toml")):
+        plan_of(loads(text, f"{page.name}[{number}]", page.stem))
