@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from . import scenario as scenarios
-from .scenario import Scenario, resolve
+from .scenario import Scenario, ScenarioError, resolve
 from .vocabulary import handlers, vocabulary
 
 __all__ = ["find_scenario", "plan_of"]
@@ -20,7 +20,12 @@ def find_scenario(scenario: Scenario | str | os.PathLike[str] | None) -> Scenari
     """
     if isinstance(scenario, Scenario):
         return scenario
-    return scenarios.load("default" if scenario is None else os.fspath(scenario))
+    if scenario is None:
+        return scenarios.load("default")
+    if not isinstance(scenario, (str, os.PathLike)):
+        expected = "a Scenario, the name of a built-in one or the path of a file"
+        raise ScenarioError(f"expected {expected}, found {scenario!r}")
+    return scenarios.load(os.fspath(scenario))
 
 
 def plan_of(scenario: Scenario) -> dict[str, Any]:

@@ -39,9 +39,10 @@ def build(into: Path, compiler: str | None = None) -> list[Path]:
     if shutil.which(command[0]) is None:
         raise BuildError(f"no C compiler ({command[0]}): install gcc, or set CC")
     with tempfile.TemporaryDirectory() as work, ThreadPoolExecutor() as pool:
-        objects = {name: Path(work, f"{name}.o") for name in SONAMES}
         sources = {name: HERE / "gen" / f"{name}.c" for name in SONAMES}
-        list(pool.map(lambda n: _compile(command, sources[n], objects[n]), SONAMES))
+        sources["python"] = HERE / "src" / "python.c"
+        objects = {name: Path(work, f"{name}.o") for name in sources}
+        list(pool.map(lambda n: _compile(command, sources[n], objects[n]), sources))
         jobs = [(library, driver) for library in SONAMES for driver in drivers(library)]
         return list(pool.map(lambda job: _link(command, objects, Path(work), into, *job), jobs))
 
@@ -51,12 +52,13 @@ def _link(
 ) -> Path:
     forward = work / f"forward-{library}-{driver}.o"
     _compile(command, HERE / "src" / "forward.c", forward, [f'-DNVEMU_DRIVER="{driver}"'])
+    shared = [str(objects[library]), str(objects["python"])]
     target = into / driver / SONAMES[library]
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh = work / f"{library}-{driver}.so"
     script = HERE / "gen" / f"{library}-{driver}.map"
     names = [f"-Wl,-soname,{SONAMES[library]}", f"-Wl,--version-script={script}"]
-    inputs = [str(objects[library]), str(forward), "-lpthread", "-ldl"]
+    inputs = [*shared, str(forward), "-lpthread", "-ldl"]
     _run([*command, *LINK.split(), *names, "-o", str(fresh), *inputs])
     # Renamed into place: a process that has the old one mapped keeps it.
     staged = target.with_suffix(".new")

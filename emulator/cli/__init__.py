@@ -17,9 +17,9 @@ __all__ = ["cli", "main"]
 COMMANDS = {
     "devices": "Show the GPUs that a program finds here through NVML and CUDA.",
     "run": "Run a program on a machine with scripted GPUs.",
-    "scenarios": "List, show and check scenarios.",
+    "scenarios": "List, show, check and resolve scenarios.",
     "stubs": "Where the stub libraries are, to put on LD_LIBRARY_PATH by hand.",
-    "symbols": "Compare a library's exported symbols with a recorded driver's.",
+    "symbols": "List recorded symbol tables and compare libraries with them.",
 }
 
 # What a user's mistake raises, by the module that declares it.
@@ -51,7 +51,7 @@ class LazyGroup(Group):
             formatter.write_dl(sorted(COMMANDS.items()))
 
 
-@click.group(cls=LazyGroup)
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="nvemu")
 def cli() -> None:
     """Scripted NVIDIA GPUs on machines that have none."""
@@ -76,7 +76,9 @@ def main() -> None:
 
 def _sentence(error: click.ClickException) -> str:
     text = error.format_message()
-    text = text[:1].lower() + text[1:].rstrip(".")
+    text = text.rstrip(".")
+    if not text[1:2].isupper():  # the name of an argument: LIBRARY
+        text = text[:1].lower() + text[1:]
     context = error.ctx if isinstance(error, click.UsageError) else None
     return f"{text} (see `{context.command_path} --help`)" if context else text
 

@@ -8,9 +8,20 @@ from ..machine import DRIVERS
 
 __all__ = ["driver_option"]
 
+
+def known(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Check the value of `--driver`."""
+    if value is not None and value not in DRIVERS:
+        from ..scenario.errors import nearest  # noqa: PLC0415  (`symbols` knows no scenarios)
+
+        problem = f"expected a driver version that nvemu knows, found {value!r}"
+        raise click.BadParameter(problem + nearest(value, DRIVERS), ctx, parameter)
+    return value
+
+
 driver_option = click.option(
     "--driver",
     metavar="VERSION",
-    type=click.Choice(list(DRIVERS)),
+    callback=known,
     help=f"Driver version: {', '.join(DRIVERS)}.",
 )

@@ -5,13 +5,13 @@ from __future__ import annotations
 import click
 import msgspec
 
-from ..plans import find_scenario
+from ..plans import find_scenario, plan_of
 from ..program import ProgramError, Relay
-from ..scenario import Scenario, parse_gpus
+from ..scenario import Gpu, Scenario, ScenarioError, parse_gpus
 from ..testbed import Testbed
 from .ending import end_like, refuse
 from .options import driver_option
-from .tracing import Follower
+from .tracing import Follower, target
 
 __all__ = ["command"]
 
@@ -23,7 +23,10 @@ UNHANDLED = 125  # as env(1) and timeout(1): the program ran, and its runner fai
 @click.option("--gpus", metavar="PROFILE[:N],...", help="Its GPUs, in place of the scenario's.")
 @driver_option
 @click.option(
-    "--trace", metavar="FILE|-", help="Write the calls to FILE (JSON lines) or stderr (-)."
+    "--trace",
+    metavar="FILE|-",
+    callback=target,
+    help="Write the calls to FILE (JSON lines) or stderr (-).",
 )
 @click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED)
 def command(
@@ -58,10 +61,35 @@ def choose(scenario: str | None, gpus: str | None, driver: str | None) -> Scenar
     found = find_scenario(scenario)
     changes: dict[str, object] = {}
     if gpus is not None:
-        changes["gpus"] = parse_gpus(gpus)
+        changes["gpus"] = replacement(gpus)
     if driver is not None:
         changes["driver"] = driver
-    return msgspec.structs.replace(found, **changes) if changes else found
+    changed = msgspec.structs.replace(found, **changes) if changes else found
+    if gpus is not None and any(fault.device is not None for fault in found.faults):
+        check_devices(found, changed)
+    return changed
+
+
+def replacement(gpus: str) -> tuple[Gpu, ...]:
+    """The GPUs that `--gpus` names."""
+    if not gpus.strip():
+        problem = "expected GPUs, found none; for a machine without GPUs: --scenario no-devices"
+        raise click.BadParameter(problem, param_hint="'--gpus'")
+    try:
+        return parse_gpus(gpus)
+    except ScenarioError as error:
+        raise click.BadParameter(str(error), param_hint="'--gpus'") from None
+
+
+def check_devices(found: Scenario, changed: Scenario) -> None:
+    """Refuse other GPUs than the scenario's where its faults are about devices not among them."""
+    try:
+        plan_of(changed)
+    except ScenarioError as error:
+        if error.key[:1] + error.key[-1:] != ("fault", "device"):
+            raise
+        error.problem += "; --gpus replaced the scenario's GPUs"
+        raise found.locate(error) from None
 
 
 def run(scenario: Scenario, trace: str | None, program: tuple[str, ...]) -> int:

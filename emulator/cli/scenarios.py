@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from importlib.resources import files
-from pathlib import Path
 
 import click
 import msgspec
@@ -13,19 +12,19 @@ import msgspec
 from .. import scenario as package
 from ..machine import NEWEST
 from ..plans import find_scenario, plan_of
-from ..scenario import Scenario, ScenarioError, UnknownNameError, load, names
+from ..scenario import Scenario, ScenarioError, UnknownNameError, names
 from ..scenario.errors import nearest
+from ..scenario.profiles import written_figures
+from ..scenario.toml import dumps_table
 from .groups import Group
 from .options import driver_option
 
 __all__ = ["command"]
 
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-
 
 @click.group("scenarios", cls=Group)
 def command() -> None:
-    """List, show and check scenarios."""
+    """List, show, check and resolve scenarios."""
 
 
 @command.command("list")
@@ -45,36 +44,45 @@ def table(described: Mapping[str, str]) -> str:
 @command.command("show")
 @click.argument("name")
 def show(name: str) -> None:
-    """Print the TOML of a built-in scenario or GPU profile."""
+    """Print the TOML of a built-in scenario or GPU profile.
+
+    Of a profile, these are the figures that [gpu.figures] of a scenario may change, with those
+    that all GPUs of its architecture have in common.
+    """
     known = names()
     if name not in known.scenarios and name not in known.profiles:
         hint = nearest(name, [*known.scenarios, *known.profiles])
         raise UnknownNameError(f"expected a built-in scenario or GPU profile, found {name!r}{hint}")
-    folder = "gallery" if name in known.scenarios else "gpus"
-    click.echo((files(package) / folder / f"{name}.toml").read_text(encoding="utf-8"), nl=False)
+    if name in known.scenarios:
+        text = (files(package) / "gallery" / f"{name}.toml").read_text(encoding="utf-8")
+        click.echo(text, nl=False)
+    else:
+        click.echo(f"# {known.profiles[name]}\n# What [gpu.figures] of a scenario may change.\n")
+        click.echo(dumps_table(written_figures(name)), nl=False)
 
 
 @command.command("validate")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=FILE)
-def validate(files: tuple[Path, ...]) -> int:
+@click.argument("scenarios", metavar="FILE...", nargs=-1, required=True)
+def validate(scenarios: tuple[str, ...]) -> int:
     """Check scenario files.
 
     Their TOML, the names they use, and whether a machine can be made of them are looked at.
-    Prints "FILE: ok" or "FILE:LINE: KEY: what is wrong". The exit status is 1 when any of them
-    has a mistake.
+    Prints "FILE: ok" or "FILE:LINE: KEY: what is wrong" for each. The exit status is 1 when any
+    of them has a mistake or cannot be read. FILE may be whatever `nvemu run --scenario` takes.
     """
-    problems = [problem for file in files if (problem := check(file)) is not None]
+    problems = [problem for name in scenarios if (problem := check(name)) is not None]
     return 1 if problems else 0
 
 
-def check(file: Path) -> str | None:
-    """Say whether a file is right; returns its mistake, if it has one."""
+def check(scenario: str) -> str | None:
+    """Say whether a scenario is right; returns its mistake, if it has one."""
     try:
-        plan_of(load(file))
+        plan_of(find_scenario(scenario))
     except ScenarioError as error:
-        click.echo(str(error))
-        return str(error)
-    click.echo(f"{file}: ok")
+        problem = str(error) if error.file else f"{scenario}: {error}"
+        click.echo(problem)
+        return problem
+    click.echo(f"{scenario}: ok")
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -49,10 +50,12 @@ def path(driver: str | None) -> None:
 def cache() -> Path:
     """The user's folder for what can be made again."""
     named = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    try:
-        return named if named.is_absolute() else Path.home() / ".cache"
-    except RuntimeError:
-        raise TestbedError("you have no home folder: set XDG_CACHE_HOME to a folder") from None
+    if named.is_absolute():
+        return named
+    if os.environ.get("HOME") != "":  # Path.home() would be the root folder
+        with suppress(RuntimeError):
+            return Path.home() / ".cache"
+    raise TestbedError("you have no home folder: set HOME or XDG_CACHE_HOME to a folder")
 
 
 def prepare(cache: Path, default: Scenario) -> Path:

@@ -27,7 +27,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @click.group("symbols", cls=Group)
 def command() -> None:
-    """List and compare the symbols that NVIDIA's libraries export."""
+    """List recorded symbol tables and compare libraries with them."""
 
 
 @command.command("diff")

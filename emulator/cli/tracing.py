@@ -14,7 +14,7 @@ import msgspec
 
 from ..trace import line
 
-__all__ = ["Follower"]
+__all__ = ["Follower", "target"]
 
 PAUSE = 0.05  # seconds between two looks at the trace
 
@@ -78,6 +78,14 @@ class Follower:
         self._first = self._first or fields["pid"]
         mark = "" if fields["pid"] == self._first else f"[pid {fields['pid']}] "
         return f"{mark}{line(fields)}\n".encode("utf-8", "backslashreplace")
+
+
+def target(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Check the value of `--trace`: what looks like an option is one that went astray."""
+    if value is not None and value != "-" and (not value or value.startswith("-")):
+        problem = f"expected a file or -, found {value!r}"
+        raise click.BadParameter(problem, ctx, parameter)
+    return value
 
 
 def _opened(target: str) -> BinaryIO:

@@ -1,4 +1,4 @@
-"""What comes with nvemu: the gallery of scenarios and the catalogue of GPU profiles."""
+"""What comes with nvemu: the built-in scenarios and the catalogue of GPU profiles."""
 
 from __future__ import annotations
 
@@ -26,25 +26,28 @@ class Names(Struct, frozen=True):
 
 
 def names() -> Names:
-    """Return the scenarios of the gallery and the GPU profiles of the catalogue."""
+    """Return the built-in scenarios and the GPU profiles of the catalogue."""
     gallery = {name: load(name).description for name in _gallery()}
     return Names(scenarios=gallery, profiles=profiles())
 
 
 def load(name_or_path: str | os.PathLike[str]) -> Scenario:
-    """Return a scenario of the gallery by its name, or one from a file.
+    """Return a built-in scenario by its name, or one from a file.
 
-    What contains a path separator or ends in ".toml" is a file. A scenario that does not name
-    itself gets the file's name.
+    What contains a path separator or ends in ".toml" is a file, and so is whatever exists and is
+    not the name of a built-in scenario. A scenario that does not name itself gets the file's name.
 
     Raises:
-        UnknownNameError: no scenario of this name in the gallery.
+        UnknownNameError: neither a built-in scenario of this name nor a file.
         ScenarioFileError: the file cannot be read, or is not TOML.
         ScenarioError: the file says something wrong; the message has file, line and key path.
     """
     text = os.fspath(name_or_path)
     if isinstance(name_or_path, str) and not text.endswith(".toml") and os.sep not in text:
-        return _from_gallery(text)
+        if text in _gallery():
+            return _from_gallery(text)
+        if not os.path.exists(text):  # not Path's, which raises for a name that is too long
+            raise _unknown(text)
     return loads(_read(Path(text)), file=text, name=Path(text).stem)
 
 
@@ -65,7 +68,10 @@ def _gpu(entry: str) -> Gpu:
         problem = f"expected GPUs as PROFILE or PROFILE:COUNT, with commas between, found {entry!r}"
         raise ScenarioError(problem)
     profile(name)
-    return Gpu(name, count=int(digits))
+    try:
+        return Gpu(name, count=int(digits))
+    except ScenarioError as error:
+        raise ScenarioError(f"{entry.strip()!r}: {error.problem}") from None
 
 
 @cache
@@ -75,11 +81,18 @@ def _gallery() -> tuple[str, ...]:
 
 @cache
 def _from_gallery(name: str) -> Scenario:
-    if name not in _gallery():
-        hint = nearest(name, _gallery())
-        problem = "expected a scenario of the gallery or a path to a .toml file"
-        raise UnknownNameError(f"{problem}, found {name!r}{hint}")
     return loads(_read(_GALLERY / f"{name}.toml"), file=f"{name}.toml", name=name)
+
+
+def _unknown(name: str) -> UnknownNameError:
+    if os.path.exists(f"{name}.toml"):
+        hint = f"; did you mean '{name}.toml'?"
+    elif name in profiles():
+        hint = f" ({name} is a GPU profile: use --gpus {name})"
+    else:
+        hint = nearest(name, _gallery())
+    problem = "expected a built-in scenario or the path of a file"
+    return UnknownNameError(f"{problem}, found {name!r}{hint}")
 
 
 def _read(path: Path) -> str:

@@ -127,7 +127,7 @@ def bus_id(value: object) -> str:
 def driver(value: object) -> str:
     """Check a driver version."""
     if not isinstance(value, str) or value not in DRIVERS:
-        hint = nearest(value, DRIVERS)
+        hint = nearest(str(value) if isinstance(value, (int, float)) else value, DRIVERS)
         raise UnknownNameError(f"expected a driver version that nvemu knows, found {value!r}{hint}")
     return value
 

@@ -7,6 +7,7 @@ from typing import Any
 from ..machine.drivers import branch
 from .checks import bus_address
 from .errors import ScenarioError
+from .fields import SHORTCUTS
 from .identity import free_address, make_serial, make_uuid
 from .profiles import Placement, Profile, merge, profile
 from .schema import Gpu, Scenario
@@ -95,21 +96,10 @@ def _product(gpu: Gpu, driver: str) -> Profile:
     return product
 
 
-#: Field of Gpu -> where the machine keeps it.
-_SHORTCUTS = {
-    "name": ("name",),
-    "memory_total": ("memory", "total"),
-    "memory_used": ("memory", "used"),
-    "temperature": ("temperature", "gpu"),
-    "power_usage": ("power", "usage"),
-    "utilization": ("utilization", "gpu"),
-}
-
-
 def _figures(gpu: Gpu, product: Profile, driver: str) -> dict[str, Any]:
     figures = merge(product.under(driver), {"gsp": _gsp(product.placement, driver)})
     figures = merge(figures, gpu.figures)
-    for field, (first, *rest) in _SHORTCUTS.items():
+    for field, (first, *rest) in SHORTCUTS.items():
         value = getattr(gpu, field)
         if value is not None:
             figures = merge(figures, {first: {rest[0]: value} if rest else value})

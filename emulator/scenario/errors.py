@@ -70,11 +70,16 @@ def format_key(key: Key) -> str:
 
 
 def nearest(name: object, known: Iterable[str]) -> str:
-    """Return a hint at the known name that comes nearest, or at all if they are few, or ""."""
+    """Return a hint at the known name that is meant, or at all of them if they are few, or "".
+
+    That is the only one that begins so, or else the one that comes nearest.
+    """
     names = sorted(known)
     if isinstance(name, str) and len(name) <= _LONGEST_NAME:
         by_folded = {candidate.casefold(): candidate for candidate in names}
-        close = get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
+        folded = name.casefold()
+        longer = [candidate for candidate in by_folded if name and candidate.startswith(folded)]
+        close = longer if len(longer) == 1 else get_close_matches(folded, by_folded, n=1)
         if close:
             return f"; did you mean {by_folded[close[0]]!r}?"
     return f"; known: {', '.join(names)}" if 0 < len(names) <= 24 else ""

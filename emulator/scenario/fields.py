@@ -10,10 +10,19 @@ from msgspec.structs import force_setattr
 
 from . import checks
 from .checks import Check
-from .errors import ScenarioError
+from .errors import ScenarioError, format_key
 from .tree import check as check_figures
 
-__all__ = ["FAULT", "GPU", "SCENARIO", "check_single", "members", "normalize"]
+__all__ = [
+    "FAULT",
+    "GPU",
+    "SCENARIO",
+    "SHORTCUTS",
+    "check_once",
+    "check_single",
+    "members",
+    "normalize",
+]
 
 #: NVML has room for this many characters and a final zero (NVML_DEVICE_NAME_V2_BUFFER_SIZE,
 #: NVML_DEVICE_SERIAL_BUFFER_SIZE in nvml.h).
@@ -47,6 +56,27 @@ def check_single(gpu: Any) -> None:
             problem = f"expected a GPU with count = 1, as no two share one; found {gpu.count}"
             raise ScenarioError(problem, key=(name,))
 
+
+def check_once(gpu: Any) -> None:
+    """Refuse a figure that is given twice: as a field and among the figures."""
+    for name, path in SHORTCUTS.items():
+        table = gpu.figures
+        for part in path[:-1]:
+            table = table.get(part, {})
+        if getattr(gpu, name) is not None and path[-1] in table:
+            problem = f"expected either {name} or {format_key(('figures', *path))}, found both"
+            raise ScenarioError(problem, key=(name,))
+
+
+#: Field of Gpu -> where the machine keeps it.
+SHORTCUTS: dict[str, tuple[str, ...]] = {
+    "name": ("name",),
+    "memory_total": ("memory", "total"),
+    "memory_used": ("memory", "used"),
+    "temperature": ("temperature", "gpu"),
+    "power_usage": ("power", "usage"),
+    "utilization": ("utilization", "gpu"),
+}
 
 GPU: dict[str, Check] = {
     "profile": checks.text,

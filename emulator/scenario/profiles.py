@@ -21,7 +21,7 @@ from ..machine.drivers import branch
 from .errors import ScenarioError, ScenarioFileError, UnknownNameError, nearest
 from .tree import check
 
-__all__ = ["Links", "Placement", "Profile", "merge", "profile", "profiles"]
+__all__ = ["Links", "Placement", "Profile", "merge", "profile", "profiles", "written_figures"]
 
 _FOLDER = Path(__file__).with_name("gpus")
 
@@ -96,6 +96,14 @@ def profile(name: str) -> Profile:
     except ScenarioError as error:
         error.file = f"{name}.toml"
         raise
+
+
+def written_figures(name: str) -> dict[str, Any]:
+    """Return a product's figures as its file and its architecture's write them, with units."""
+    table = _read(_FOLDER / f"{name}.toml")
+    for entry in ("description", "placement", "driver"):
+        table.pop(entry, None)
+    return merge(_architecture(table.pop("inherits")), table)
 
 
 def merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:

@@ -61,6 +61,7 @@ class Gpu(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fields=Tr
     def __post_init__(self) -> None:
         fields.normalize(self, fields.GPU)
         fields.check_single(self)
+        fields.check_once(self)
 
 
 class Fault(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fields=True):
@@ -113,8 +114,8 @@ class Scenario(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fiel
 
     def __post_init__(self) -> None:
         fields.normalize(self, fields.SCENARIO)
-        for name, kind, key in (("gpus", Gpu, "gpu"), ("faults", Fault, "fault")):
-            force_setattr(self, name, fields.members(getattr(self, name), kind, key))
+        for name, kind in (("gpus", Gpu), ("faults", Fault)):
+            force_setattr(self, name, fields.members(getattr(self, name), kind, name))
 
     def locate(self, error: ScenarioError) -> ScenarioError:
         """Give an error about this scenario the file and line it was read from, if any."""

@@ -15,7 +15,7 @@ from .errors import ScenarioError, ScenarioFileError, UnknownNameError, nearest
 from .schema import Fault, Gpu, Scenario
 from .source import Source
 
-__all__ = ["dumps", "loads"]
+__all__ = ["dumps", "dumps_table", "loads"]
 
 _POSITION = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)")
 
@@ -92,6 +92,21 @@ def _shown(value: object) -> str:
 def dumps(scenario: Scenario) -> str:
     """Return a scenario as TOML text that ``loads`` reads back as an equal scenario."""
     return "\n".join(_scenario_lines(scenario)) + "\n"
+
+
+def dumps_table(table: dict[str, Any]) -> str:
+    """Return a table of figures as TOML text, with a header for each table in it."""
+    return "\n".join(_table_lines(table, "")).strip("\n") + "\n"
+
+
+def _table_lines(table: dict[str, Any], path: str) -> Iterator[str]:
+    tables = {key: value for key, value in table.items() if isinstance(value, dict)}
+    entries = [f"{key} = {_value(table[key])}" for key in table if key not in tables]
+    if entries and path:
+        yield from ("", f"[{path}]")
+    yield from entries
+    for key, value in tables.items():
+        yield from _table_lines(value, f"{path}.{key}" if path else key)
 
 
 def _scenario_lines(scenario: Scenario) -> Iterator[str]:

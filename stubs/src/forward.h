@@ -38,6 +38,10 @@ enum nvemu_thread { NVEMU_STRANGER, NVEMU_ATTACHED, NVEMU_MAIN };
 extern __thread enum nvemu_thread nvemu_thread;
 extern enum nvemu_refusal nvemu_refusal;
 
+/* Answer every call from here on with the library's own code; says why, unless it is "". 0. */
+int nvemu_refuse(enum nvemu_refusal why, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 void *nvemu_enter_slowly(unsigned slot);
 void nvemu_leave_slowly(void);
 

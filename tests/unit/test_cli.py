@@ -50,6 +50,15 @@ class TestHelp:
         for group in ("scenarios", "stubs", "symbols"):
             assert "..." not in nvemu(group, "--help").stdout.partition("Commands:")[2]
 
+    @pytest.mark.parametrize("command", [[], ["scenarios"], *SUBCOMMANDS], ids=" ".join)
+    def test_may_be_asked_for_with_one_letter(self, nvemu: Nvemu, command: list[str]) -> None:
+        done = nvemu(*command, "-h")
+        assert (done.returncode, done.stdout) == (0, nvemu(*command, "--help").stdout)
+
+    def test_says_the_same_of_a_group_in_the_list_and_its_own(self, nvemu: Nvemu) -> None:
+        for group in ("scenarios", "stubs", "symbols"):
+            assert nvemu(group, "-h").stdout.splitlines()[2].strip() == COMMANDS[group]
+
     def test_version(self, nvemu: Nvemu) -> None:
         assert nvemu("--version").stdout == f"nvemu, version {__version__}\n"
 
@@ -60,6 +69,10 @@ class TestHelp:
         (["devises"], "no such command 'devises'"),
         (["--no-such-option"], "no such option '--no-such-option'"),
         (["scenarios", "shw"], "no such command 'shw'"),
+        (
+            ["symbols", "list", "--driver", "550.163.01", "/dev/null"],
+            "LIBRARY and --driver exclude each other",
+        ),
         (["devices", "argument"], "got unexpected extra argument"),
     ],
 )

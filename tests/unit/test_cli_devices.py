@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any
 import pytest
 
 from emulator import Fault, Gpu, Scenario
-from emulator.cli.findings import Pair, SeenGpu, pairs
+from emulator.cli.devices_table import show
+from emulator.cli.findings import Finding, Pair, SeenGpu, pairs
 
 Done = subprocess.CompletedProcess[str]
 RunIn = Callable[..., Done]
@@ -62,6 +64,36 @@ class TestGpusThatBothFind:
         table = rows(run_in(TWO, devices, CUDA_VISIBLE_DEVICES="1").stdout)
         assert ["index", "0", "not found"] in table
         assert ["index", "1", "0"] in table
+
+
+class TestWidth:
+    @pytest.mark.parametrize("columns", ["", "200"])
+    def test_with_room_they_stand_side_by_side(
+        self, run_in: RunIn, devices: list[str], columns: str
+    ) -> None:
+        lines = run_in(TWO, devices, COLUMNS=columns).stdout.splitlines()
+        uuids = [re.findall("GPU-[0-9a-f-]{36}", row) for row in lines if row.startswith("UUID")]
+        assert [len(found) for found in uuids] == [2, 2]
+        assert all(row == row.rstrip() for row in lines)
+
+    def test_without_it_nvml_stands_above_cuda(self, run_in: RunIn, devices: list[str]) -> None:
+        table = run_in(TWO, devices, COLUMNS="60").stdout.splitlines()[3:]
+        assert all(row == row.rstrip() and len(row) <= 60 for row in table)
+        assert [row for row in table if row in ("NVML", "CUDA")] == ["NVML", "CUDA"] * 2
+        uuids = [row.split()[1] for row in table if row.startswith("  UUID")]
+        assert [len(uuid) for uuid in uuids] == [40] * 4
+        assert uuids[::2] == uuids[1::2]
+
+    @pytest.mark.parametrize("columns", ["60", "200"])
+    def test_a_contradiction_is_marked(
+        self, columns: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", columns)
+        one, other = SeenGpu(0, uuid="GPU-" + "1" * 36), SeenGpu(0, uuid="GPU-" + "2" * 36)
+        show(Finding("nvml", gpus=(one,)), Finding("cuda", gpus=(other,)), [Pair(one, other)])
+        rows = capsys.readouterr().out.splitlines()
+        assert [row for row in rows if one.uuid in row and "!=" in row]
+        assert [row for row in rows if other.uuid in row and "!=" in row]
 
 
 class TestJson:

@@ -136,7 +136,6 @@ class TestOptions:
             ((), 1),
             (("--gpus", "h100-sxm5-80gb:8"), 8),
             (("--gpus", "t4,rtx-4090:2"), 3),
-            (("--gpus", ""), 0),
             (("--gpus=t4:2", "--driver=470.256.02"), 2),
             (("--scenario", "no-devices"), 0),
             (("--scenario", "default", "--gpus", "t4:3", "--driver", "550.163.01"), 3),
@@ -151,6 +150,38 @@ class TestOptions:
         done = nvemu("run", "--scenario", tmp_path / "mine.toml", sys.executable, "-c", COUNT)
         assert done.stdout == "5\n"
 
+    def test_a_scenario_s_file_may_have_any_name(self, nvemu: Nvemu, tmp_path: Path) -> None:
+        for name in ("mine.txt", "t4", "default"):
+            (tmp_path / name).write_text('[[gpu]]\nprofile = "t4"\ncount = 5\n')
+        program = (sys.executable, "-c", COUNT)
+        counts = {"mine.txt": "5\n", "t4": "5\n", "default": "1\n", "./default": "5\n"}
+        for name, count in counts.items():
+            done = nvemu("run", "--scenario", name, *program, cwd=tmp_path)
+            assert (done.stdout, done.stderr) == (count, "")
+
+    def test_a_scenario_s_file_is_found_without_its_suffix(
+        self, nvemu: Nvemu, tmp_path: Path
+    ) -> None:
+        (tmp_path / "lab.toml").touch()
+        done = nvemu("run", "--scenario", "lab", "true", cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == (
+            "nvemu: expected a built-in scenario or the path of a file, found 'lab'; "
+            "did you mean 'lab.toml'?\n"
+        )
+
+    def test_gpus_that_a_fault_s_device_is_not_among(self, nvemu: Nvemu, tmp_path: Path) -> None:
+        fault = '[[fault]]\nfunction = "nvmlInit_v2"\nreturns = 1\ndevice = 1\n'
+        (tmp_path / "lab.toml").write_text(f'[[gpu]]\nprofile = "t4"\ncount = 2\n{fault}')
+        options = ("--scenario", "lab.toml", "--gpus")
+        done = nvemu("run", *options, "t4", "true", cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == (
+            "nvemu: lab.toml:7: fault[0].device: expected the index of one of 1 GPUs, found 1; "
+            "--gpus replaced the scenario's GPUs\n"
+        )
+        assert nvemu("run", *options, "t4:2", "true", cwd=tmp_path).returncode == 0
+
     @pytest.mark.parametrize(
         ("options", "complaint"),
         [
@@ -158,10 +189,19 @@ class TestOptions:
             (["--scenario", "no/such.toml"], "no/such.toml: cannot be read: No such file"),
             (["--scenario", "/"], "/: cannot be read: Is a directory"),
             (["--gpus", "h100-sxm5"], "did you mean 'h100-sxm5-80gb'?"),
-            (["--gpus", "t4:0"], "expected a number of GPUs from 1 to 256, found 0"),
             (["--gpus", "t4:x"], "expected GPUs as PROFILE or PROFILE:COUNT"),
             (["--gpus", "h100-sxm5-80gb", "--driver", "470.256.02"], "needs driver 525 or newer"),
-            (["--driver", "550"], "'550' is not one of '470.256.02'"),
+            (["--gpus", "t4:0"], "invalid value for '--gpus': 't4:0': expected a number"),
+            (["--gpus", ""], "'--gpus': expected GPUs, found none; for a machine without GPUs:"),
+            (["--gpus", " "], "--scenario no-devices"),
+            (["--gpus", "h100"], "did you mean 'h100-sxm5-80gb'?"),
+            (["--scenario", "t4"], "found 't4' (t4 is a GPU profile: use --gpus t4)"),
+            (["--scenario", "x" * 300], "expected a built-in scenario or the path of a file"),
+            (["--driver", "550"], "nvemu knows, found '550'; did you mean '550.163.01'?"),
+            (["--driver", "9"], "found '9'; known: 470.256.02, "),
+            (["--trace", ""], "invalid value for '--trace': expected a file or -, found ''"),
+            (["--trace", "--"], "'--trace': expected a file or -, found '--'"),
+            (["--trace", "--strict"], "'--trace': expected a file or -, found '--strict'"),
             (["--trace", "/no/folder/file"], "/no/folder/file: No such file or directory"),
             (["--trace", "/"], "'--trace': /: Is a directory"),
             (["--gpu", "t4"], "no such option"),

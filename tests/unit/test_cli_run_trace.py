@@ -41,6 +41,16 @@ class TestTrace:
         nvemu("run", "--trace", tmp_path / "t.jsonl", "true")
         assert (tmp_path / "t.jsonl").read_text() == ""
 
+    def test_does_not_take_the_end_of_the_options_for_a_file(
+        self, nvemu: Nvemu, tmp_path: Path
+    ) -> None:
+        done = nvemu("run", "--trace", "--", "true", cwd=tmp_path)
+        assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
+        assert done.stderr == (
+            "nvemu: invalid value for '--trace': expected a file or -, found '--' "
+            "(see `nvemu run --help`)\n"
+        )
+
     def test_dash_is_readable_lines_on_stderr_in_order(self, nvemu: Nvemu) -> None:
         done = nvemu("run", "--trace", "-", sys.executable, "-c", COUNT)
         assert done.stdout == "1\n"

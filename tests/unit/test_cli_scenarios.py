@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from emulator.scenario import load, loads, names
+from emulator.scenario import Gpu, load, loads, names
+from emulator.scenario.profiles import profile
 
 Nvemu = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -27,9 +28,27 @@ class TestShow:
     def test_a_scenario_is_toml_to_start_from(self, nvemu: Nvemu, name: str) -> None:
         assert loads(nvemu("scenarios", "show", name).stdout, name=name) == load(name)
 
-    def test_a_profile_is_toml(self, nvemu: Nvemu) -> None:
+    @pytest.mark.parametrize("name", names().profiles)
+    def test_a_profile_is_toml_of_the_figures_that_may_change(
+        self, nvemu: Nvemu, name: str
+    ) -> None:
+        text = nvemu("scenarios", "show", name).stdout
+        heading = [f"# {names().profiles[name]}", "# What [gpu.figures] of a scenario may change."]
+        assert text.splitlines()[:2] == heading
+        shown = tomllib.loads(text)
+        assert Gpu(name, figures=shown).figures == profile(name).figures
+
+    def test_a_profile_has_what_it_inherits_with_units(self, nvemu: Nvemu) -> None:
         shown = tomllib.loads(nvemu("scenarios", "show", "t4").stdout)
         assert shown["name"] == "Tesla T4"
+        assert shown["architecture"] == "TURING"
+        assert shown["memory"] == {
+            "used": 0,
+            "total": "15360 MiB",
+            "reserved": "388 MiB",
+            "bus_width": 256,
+        }
+        assert not {"inherits", "placement", "driver", "description"} & shown.keys()
 
     @pytest.mark.parametrize(
         ("name", "complaint"),
@@ -76,10 +95,26 @@ class TestValidate:
             "right.toml",
         ]
 
-    def test_no_such_file_is_a_mistake_of_the_command(self, nvemu: Nvemu) -> None:
-        done = nvemu("scenarios", "validate", "/no/such.toml")
-        assert done.returncode == 2
-        assert done.stderr.startswith("nvemu: ")
+    def test_what_cannot_be_read_does_not_stop_the_others(
+        self, nvemu: Nvemu, tmp_path: Path
+    ) -> None:
+        (tmp_path / "right.toml").touch()
+        (tmp_path / "folder").mkdir()
+        asked = ("nope.toml", "folder", "right.toml", "nope")
+        done = nvemu("scenarios", "validate", *asked, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (1, "")
+        *rows, last = done.stdout.splitlines()
+        assert rows == [
+            "nope.toml: cannot be read: No such file or directory",
+            "folder: cannot be read: Is a directory",
+            "right.toml: ok",
+        ]
+        assert last.startswith("nope: expected a built-in scenario or the path of a file")
+
+    def test_takes_what_run_takes(self, nvemu: Nvemu, tmp_path: Path) -> None:
+        (tmp_path / "mine.txt").touch()
+        done = nvemu("scenarios", "validate", "default", "mine.txt", cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (0, "default: ok\nmine.txt: ok\n")
 
 
 class TestResolve:

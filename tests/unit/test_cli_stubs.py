@@ -67,6 +67,13 @@ class TestFolder:
         done = nvemu("stubs", "path", env=environment)
         assert done.stdout == f"{tmp_path}/.cache/nvemu/{NEWEST}/lib\n"
 
+    def test_is_refused_without_a_home(self, nvemu: Nvemu) -> None:
+        done = nvemu("stubs", "path", env={"HOME": "", "PATH": os.environ["PATH"]})
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == (
+            "nvemu: you have no home folder: set HOME or XDG_CACHE_HOME to a folder\n"
+        )
+
     def test_has_the_libraries_and_a_plan_but_no_scenario_of_its_own(
         self, nvemu: Nvemu, cache: Path
     ) -> None:
@@ -74,7 +81,7 @@ class TestFolder:
         folder = cache / "nvemu" / "550.163.01"
         assert sorted(path.name for path in folder.iterdir()) == ["boot", "default.json", "lib"]
         plan = json.loads((folder / "default.json").read_text())
-        assert (plan["name"], plan["driver"], plan["trace"]) == ("default", "550.163.01", None)
+        assert (plan["name"], plan["driver"], plan.get("trace")) == ("default", "550.163.01", None)
         assert "driver=550.163.01\n" in (folder / "boot").read_text()
         assert sorted(path.name for path in (folder / "lib").iterdir()) == [
             "libcuda.so",

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.machine import DRIVERS, NEWEST, Machine
+from emulator.plans import find_scenario
 from emulator.scenario import (
     Fault,
     Gpu,
@@ -181,6 +182,19 @@ class TestGallery:
 
 
 class TestFiles:
+    def test_may_have_any_name_but_a_built_in_one_s(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        for name in ("lab", "default"):
+            (tmp_path / name).write_text("strict = true")
+        assert load("lab").strict
+        assert not load("default").strict
+
+    def test_are_suggested_where_only_the_suffix_lacks(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "lab.toml").touch()
+        with pytest.raises(UnknownNameError, match=r"found 'lab'; did you mean 'lab\.toml'\?"):
+            load("lab")
+
     def test_a_file_s_scenario_is_named_after_it_unless_it_names_itself(self, tmp_path):
         path = tmp_path / "lost.toml"
         path.write_text("")
@@ -218,13 +232,28 @@ MISTAKES = [
     ('name = "a\\u0000"', r"a.toml:1: name: expected printable text in one line, found 'a\x00'"),
     (
         "\n\ndriver = '550'",
-        "a.toml:3: driver: expected a driver version that nvemu knows, found '550'; known: "
+        "a.toml:3: driver: expected a driver version that nvemu knows, found '550'; "
+        "did you mean '550.163.01'?",
+    ),
+    (
+        "driver = 550",
+        "a.toml:1: driver: expected a driver version that nvemu knows, found 550; "
+        "did you mean '550.163.01'?",
+    ),
+    (
+        "driver = '9'",
+        "a.toml:1: driver: expected a driver version that nvemu knows, found '9'; known: "
         + ", ".join(DRIVERS),
     ),
     ("[[gpu]]\ncount = 1", "a.toml:1: gpu[0]: expected a key 'profile', found none"),
     (
         "[[gpu]]\nprofile = 'h100'",
         "a.toml:2: gpu[0].profile: expected a GPU profile, found 'h100'; "
+        "did you mean 'h100-sxm5-80gb'?",
+    ),
+    (
+        "[[gpu]]\nprofile = 'b200'",
+        "a.toml:2: gpu[0].profile: expected a GPU profile, found 'b200'; "
         "known: a100-sxm4-80gb, h100-sxm5-80gb, rtx-4090, t4",
     ),
     (
@@ -367,12 +396,31 @@ class TestMistakes:
         assert str(caught.value) == message
         assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
+    @pytest.mark.parametrize(
+        "figures", [{"temperature": {"gpu": 60}}, {"temperature": {"gpu": "N/A"}}]
+    )
+    def test_a_figure_given_twice(self, figures):
+        problem = "expected either temperature or figures.temperature.gpu, found both"
+        with pytest.raises(ScenarioError, match=f"^temperature: {problem}$"):
+            Gpu("t4", temperature=50, figures=figures)
+        Gpu("t4", temperature=50, figures={"temperature": {"shutdown": 60}})
+
+    def test_in_python_a_list_has_its_python_name(self):
+        for name in ("gpus", "faults"):
+            with pytest.raises(ScenarioError, match=f"^{name}: expected a list of "):
+                Scenario(**{name: "t4"})
+
+    @pytest.mark.parametrize("value", [5, b"default", [Gpu("t4")]])
+    def test_what_cannot_name_a_scenario(self, value):
+        with pytest.raises(ScenarioError, match=r"^expected a Scenario, the name of a built-in"):
+            find_scenario(value)
+
     def test_in_python_the_message_has_the_key_path(self):
         with pytest.raises(ScenarioError, match=r"^memory_used: expected an integer of bytes"):
             Gpu("t4", memory_used="much")
-        with pytest.raises(ScenarioError, match=r"^gpu\[0\]: expected a Gpu, found 't4'$"):
+        with pytest.raises(ScenarioError, match=r"^gpus\[0\]: expected a Gpu, found 't4'$"):
             Scenario(gpus=["t4"])  # type: ignore[list-item]
-        with pytest.raises(ScenarioError, match=r"^gpu: expected a list of Gpu, found Gpu\("):
+        with pytest.raises(ScenarioError, match=r"^gpus: expected a list of Gpu, found Gpu\("):
             Scenario(gpus=Gpu("t4"))  # type: ignore[arg-type]
         with pytest.raises(ScenarioError, match=r"^gpu\[1\]\.profile: expected a GPU profile"):
             gpus(Gpu("t4"), Gpu("t5"))

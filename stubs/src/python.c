@@ -1,0 +1,187 @@
+/* Finding or bringing a Python, and handing the stub over to it. */
+#define _GNU_SOURCE
+#include "python.h"
+
+#include <dlfcn.h>
+#include <limits.h>
+#include <link.h>
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct nvemu_python py;
+
+/* What nvemu left for us beside the stub's folder: lines of key=value. */
+static struct boot {
+    char testbed[PATH_MAX], libpython[PATH_MAX], home[PATH_MAX], root[PATH_MAX];
+} boot;
+
+/* One name for the package whatever the host calls `emulator`: a package object without a file,
+ * so that nothing but the runtime is imported. */
+static const char bootstrap[] =
+    "import sys\n"
+    "try:\n"
+    "    name = 'emulator' if 'emulator.runtime.boot' in sys.modules else '_nvemu'\n"
+    "    if name == '_nvemu' and name not in sys.modules:\n"
+    "        if not root:\n"
+    "            raise RuntimeError('no testbed: start the program with `nvemu run`, or put the '\n"
+    "                               'folder that `nvemu stubs path` prints on LD_LIBRARY_PATH')\n"
+    "        package = type(sys)(name)\n"
+    "        package.__path__ = [root + '/emulator']\n"
+    "        sys.modules.setdefault(name, package)\n"
+    "    boot = __import__(name + '.runtime.boot', fromlist=['attach'])\n"
+    "    boot.attach(control)\n"
+    "except BaseException as problem:\n"
+    "    text = str(problem)\n"
+    "    if not isinstance(problem, RuntimeError):\n"
+    "        text = 'cannot start in this Python %s: %s: %s' % (\n"
+    "            sys.version.split()[0], type(problem).__name__, text)\n"
+    "    __import__('os').write(2, ('nvemu: %s\\n' % text).encode('utf-8', 'backslashreplace'))\n";
+enum { FILE_INPUT = 257 }; /* Py_file_input, of the stable ABI */
+
+/* ---- the testbed ---- */
+
+static int read_boot_file(const char *folder)
+{
+    char line[PATH_MAX + 16], path[PATH_MAX + 8];
+    snprintf(path, sizeof path, "%s/boot", folder);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return 0;
+    snprintf(boot.testbed, sizeof boot.testbed, "%s", folder);
+    struct { const char *key; char *value; } keys[] = {
+        {"libpython=", boot.libpython}, {"home=", boot.home}, {"root=", boot.root}};
+    while (fgets(line, sizeof line, file)) {
+        line[strcspn(line, "\n")] = 0;
+        for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+            if (!strncmp(line, keys[i].key, strlen(keys[i].key)))
+                snprintf(keys[i].value, PATH_MAX, "%s", line + strlen(keys[i].key));
+    }
+    fclose(file);
+    return 1;
+}
+
+/* The testbed is where this library lies (<testbed>/lib/<library>), also when the program cleared
+ * its environment; else the variable names it. At load, while relative paths still hold. */
+__attribute__((constructor)) static void find_testbed(void)
+{
+    Dl_info self;
+    char path[PATH_MAX], *slash;
+    if (dladdr(nvemu_library, &self) && realpath(self.dli_fname, path))
+        for (int up = 0; up < 2 && (slash = strrchr(path, '/')); up++)
+            *slash = 0;
+    else
+        *path = 0;
+    const char *named = secure_getenv("NVEMU_TESTBED");
+    if (!read_boot_file(path) && named)
+        read_boot_file(named);
+}
+
+const char *nvemu_testbed(void)
+{
+    return *boot.testbed ? boot.testbed : NULL;
+}
+
+/* ---- Python ---- */
+
+static const char *find_api(void *library)
+{
+#define FIND(result, name, types)                                                                  \
+    if (!(*(void **)&py.name = dlsym(library, #name)))                                             \
+        return #name;
+    NVEMU_PYTHON_API(FIND)
+#undef FIND
+    return NULL;
+}
+
+/* A libpython that the program loaded RTLD_LOCAL is out of dlsym's sight until it is promoted. */
+static int promote_libpython(struct dl_phdr_info *object, size_t size, void *unused)
+{
+    (void)size, (void)unused;
+    const char *name = strrchr(object->dlpi_name, '/');
+    return name && !strncmp(name, "/libpython3", 11) &&
+           dlopen(object->dlpi_name, RTLD_NOW | RTLD_GLOBAL | RTLD_NOLOAD);
+}
+
+static int python_runs(void)
+{
+    int (*initialized)(void) = (int (*)(void))dlsym(RTLD_DEFAULT, "Py_IsInitialized");
+    if (!initialized && dl_iterate_phdr(promote_libpython, NULL))
+        initialized = (int (*)(void))dlsym(RTLD_DEFAULT, "Py_IsInitialized");
+    return initialized && initialized();
+}
+
+static void set_flags(void *library)
+{
+    static const char *const flags[] = {"Py_NoSiteFlag", "Py_IsolatedFlag", "Py_FrozenFlag",
+                                        "Py_IgnoreEnvironmentFlag", "Py_NoUserSiteDirectory",
+                                        "Py_DontWriteBytecodeFlag"};
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+        int *flag = dlsym(library, flags[i]);
+        if (flag)
+            *flag = 1;
+    }
+}
+
+static int embed_python(void)
+{
+    if (!*boot.testbed)
+        return nvemu_refuse(NVEMU_NOT_FOUND,
+                      "no testbed: start the program with `nvemu run`, or put the folder that "
+                      "`nvemu stubs path` prints on LD_LIBRARY_PATH");
+    if (!*boot.libpython)
+        return nvemu_refuse(NVEMU_NOT_FOUND, "no libpython to embed in this program: install Python's "
+                                       "shared library (Debian: libpython3-dev) and start again");
+    void *library = dlopen(boot.libpython, RTLD_NOW | RTLD_GLOBAL);
+    const char *missing = library ? find_api(library) : NULL;
+    if (!library)
+        return nvemu_refuse(NVEMU_NOT_FOUND, "cannot load Python's shared library: %s", dlerror());
+    if (missing)
+        return nvemu_refuse(NVEMU_NOT_FOUND, "%s has no %s: a Python of 3.9 to 3.14 is needed",
+                      boot.libpython, missing);
+    set_flags(library);
+    char locale[256];
+    snprintf(locale, sizeof locale, "%s", setlocale(LC_CTYPE, NULL));
+    if (*boot.home)
+        py.Py_SetPythonHome(py.Py_DecodeLocale(boot.home, NULL));
+    py.Py_InitializeEx(0);
+    setlocale(LC_CTYPE, locale); /* Py_InitializeEx takes the environment's; the host's stays */
+    py.PyEval_SaveThread();
+    return 1;
+}
+
+static int use_running_python(void)
+{
+    int major = 0, minor = 0;
+    const char *missing = find_api(RTLD_DEFAULT);
+    if (py.Py_GetVersion)
+        sscanf(py.Py_GetVersion(), "%d.%d", &major, &minor);
+    if (missing || major != 3 || minor < 9)
+        return nvemu_refuse(NVEMU_NOT_FOUND, "this program runs Python %d.%d; nvemu needs 3.9 or newer",
+                      major, minor);
+    return 1;
+}
+
+enum nvemu_python_kind nvemu_have_python(void)
+{
+    if (python_runs())
+        return use_running_python() ? NVEMU_RUNNING : NVEMU_NO_PYTHON;
+    return embed_python() ? NVEMU_EMBEDDED : NVEMU_NO_PYTHON;
+}
+
+int nvemu_hand_over(struct nvemu_control *control)
+{
+    int gil = py.PyGILState_Ensure();
+    if (!control->bind) { /* of several threads that come here at once, attach serves one */
+        void *globals = py.PyDict_New();
+        py.PyDict_SetItemString(globals, "control", py.PyLong_FromVoidPtr(control));
+        py.PyDict_SetItemString(globals, "root", py.PyUnicode_DecodeFSDefault(boot.root));
+        if (!py.PyRun_StringFlags(bootstrap, FILE_INPUT, globals, globals, NULL))
+            py.PyErr_Print();
+    }
+    py.PyGILState_Release(gil);
+    if (control->bind)
+        return 1;
+    return nvemu_refuse(*boot.root ? NVEMU_BROKEN : NVEMU_NOT_FOUND, "");
+}
