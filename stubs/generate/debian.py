@@ -144,6 +144,6 @@ def _gather(root: Path, version: str, folder: Path) -> Path:
         name = f"{soname.removesuffix('.1')}.{version}"
         next(root.glob(f"usr/lib/**/{name}")).rename(folder / name)
         (folder / soname).symlink_to(name)
-    programs = (path for path in root.rglob("nvidia-smi") if path.is_file())
-    next(programs).rename(folder / "nvidia-smi")
+    # Elsewhere in the package other files have this name.
+    next(root.glob("usr/lib/nvidia/*/nvidia-smi")).rename(folder / "nvidia-smi")
     return folder
