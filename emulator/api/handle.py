@@ -53,8 +53,9 @@ class Handles:
 
     def drop(self, obj: Any) -> None:
         """Forget `obj`: its handle is stale from here on."""
-        address = self._addresses.pop(id(obj))
-        del self.objects[address]
+        address = self._addresses.pop(id(obj), 0)
+        if self.objects.pop(address, None) is not None:
+            self._free.insert(0, address)  # reused last: a stale handle stays one for long
 
     def clear(self) -> None:
         """Forget all objects and reuse their memory, first handle first."""

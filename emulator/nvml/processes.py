@@ -60,6 +60,8 @@ def details(device: Device, plist: Any) -> dict[str, Any]:
     capacity, plist.numProcArrayEntries = plist.numProcArrayEntries, len(found)
     if len(found) > capacity:
         raise NvmlError(status.INSUFFICIENT_SIZE)
+    if found and not plist.procArray:
+        raise NvmlError(status.INVALID_ARGUMENT)
     entries = (api.types["nvmlProcessDetail_v1_t"] * len(found)).from_address(plist.procArray)
     for entry, fields in zip(entries, found):
         for name, value in fields.items():

@@ -18,6 +18,7 @@ __all__ = ["Attachment"]
 
 # What a function returns while no scenario is played: as on a machine without a driver.
 IDLE = {"nvml": 9, "cuda": 100}
+NO_TEXT = ctypes.create_string_buffer(b"nvemu plays no scenario")
 
 
 def load_library(name: str) -> Library:
@@ -78,7 +79,10 @@ class Attachment:
                 self._slots[slot] = address
             return address
         except BaseException as error:
-            escape.report(self.api.names[slot], error)
+            if self._is_the_hosts(error):
+                self._raise_in_host(error)
+            else:
+                escape.report(self.api.names[slot], error)
             return 0
 
     def _callback(self, slot: int, session: Optional[Session]) -> Any:
@@ -120,7 +124,7 @@ class Attachment:
 
     def _idle(self, function: Function) -> Callable[..., Any]:
         if function.returns != self.api.status:
-            return self._plain(function)
+            return lambda *_: ctypes.addressof(NO_TEXT) if "*" in function.returns else 0
         text = f"{self.api.soname}: no scenario is played (`with emulator.emulate(...)`)"
 
         def call(*_: Any) -> int:
@@ -136,8 +140,8 @@ class Attachment:
         code = self.api.codes.unknown if function.returns == self.api.status else 0
 
         def escaped(error: BaseException) -> int:
-            if not isinstance(error, Exception):
-                self._control.raise_ = id(type(error))
+            if self._is_the_hosts(error):
+                self._raise_in_host(error)
             else:
                 text = escape.report(function.name, error)
                 if self.session is not None:
@@ -145,3 +149,13 @@ class Attachment:
             return code
 
         return escaped
+
+    def _is_the_hosts(self, error: BaseException) -> bool:
+        """Whether a signal handler of the host raised this while nvemu was at work."""
+        if self._control.embedded:
+            return False
+        return not isinstance(error, Exception) or escape.is_foreign(error)
+
+    def _raise_in_host(self, error: BaseException) -> None:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(error))  # the C side lets go of it
+        self._control.raise_ = id(error)

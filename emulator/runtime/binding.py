@@ -134,6 +134,7 @@ class Binder:
         elif parameter.direction == "out" and parameter.counts:
             return  # NULL is fine for a client that only asks how many there are
         elif parameter.name in self.nullable:
+            self._refuse_if(f"0 < a{index} < {NULL_PAGE}")
             self._unless_null(index, parameter, self._decode_pointer)
             self.values[parameter.key] += f" if a{index} else None"
         else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 from _thread import allocate_lock
 
 from .attachment import Attachment
@@ -33,12 +34,21 @@ class Control(ctypes.Structure):
         ("slots", ctypes.c_void_p),
         ("bind", ctypes.c_void_p),
         ("raise_", ctypes.c_void_p),
+        ("embedded", ctypes.c_uint32),
     ]
 
 
 attachments: list[Attachment] = []
 _session: Optional[Session] = None
 _attaching = allocate_lock()
+
+
+def _forked() -> None:
+    global _attaching
+    _attaching = allocate_lock()  # another thread of the parent may have held it
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def attach(address: int) -> None:
@@ -50,6 +60,7 @@ def attach(address: int) -> None:
             return  # another thread's first call came first
         if _session is None and control.testbed:
             _session = Session(find_plan(os.fsdecode(control.testbed)))
+        control.embedded = hasattr(sys, "_nvemu_embedded")
         attachment = Attachment(control, current)
         attachment.reset(_session)
         attachments.append(attachment)

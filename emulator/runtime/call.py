@@ -15,18 +15,21 @@ if TYPE_CHECKING:
 __all__ = ["Call"]
 
 DEVICE_TYPES = ("nvmlDevice_t", "CUdevice")
+NULL_PAGE = 4096
 SHOWN = 16  # elements of an array that a trace shows
 
 
 class Call:
     """A call of `function` with the C arguments `words`."""
 
-    __slots__ = ("function", "library", "words")
+    __slots__ = ("function", "handled", "library", "words")
 
     def __init__(self, library: Library, function: Function, words: tuple[Any, ...]) -> None:
         self.library = library
         self.function = function
         self.words = words
+        # Then the handler has followed the client's pointers itself: they are safe to follow.
+        self.handled = library.ready and library.api.is_handled(function.name)
 
     @property
     def device_index(self) -> Optional[int]:
@@ -49,9 +52,9 @@ class Call:
     def _value(self, parameter: Parameter, word: Any, succeeded: bool) -> Any:
         if not parameter.is_pointer:
             return self._scalar(parameter.type, word)
-        if not word:
-            return None
-        if parameter.type == "void" or not (parameter.is_input or succeeded):
+        if word < NULL_PAGE:
+            return hex(word) if word else None
+        if parameter.type == "void" or not (succeeded or (parameter.is_input and self.handled)):
             return hex(word)
         if parameter.type == "char" and parameter.length:
             return convert.read_text(word)

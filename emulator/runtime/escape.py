@@ -6,7 +6,10 @@ import os
 
 TYPE_CHECKING = False
 
-__all__ = ["report", "say", "say_once"]
+__all__ = ["is_foreign", "report", "say", "say_once"]
+
+OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+STANDARD = os.path.dirname(os.__file__)
 
 _said: set[str] = set()
 
@@ -24,6 +27,19 @@ def say_once(text: str) -> None:
     if text not in _said:
         _said.add(text)
         say(text)
+
+
+def is_foreign(error: BaseException) -> bool:
+    """Whether `error` was raised by code that is neither nvemu's nor the standard library's."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    if traceback is None:
+        return False
+    name = traceback.tb_frame.f_code.co_filename
+    if name.startswith((OURS, "<nvml", "<cu", "<frozen")):
+        return False
+    return not name.startswith(STANDARD) or "site-packages" in name
 
 
 def report(function: str, error: BaseException) -> str:

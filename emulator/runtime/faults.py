@@ -6,6 +6,8 @@ function that no rule names pays nothing for the others.
 
 from __future__ import annotations
 
+from _thread import allocate_lock
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Optional
@@ -51,8 +53,10 @@ class Faults:
 
     def __init__(self, rules: list[dict[str, Any]]) -> None:
         self.rules = [Rule(rule) for rule in rules]
+        self._counting = allocate_lock()
 
     def decide(self, call: Call) -> Optional[Rule]:
         """The rule that fires on this call. All that match count it, also those behind it."""
-        firing = [rule for rule in self.rules if rule.fires(call)]
+        with self._counting:
+            firing = [rule for rule in self.rules if rule.fires(call)]
         return firing[0] if firing else None

@@ -27,6 +27,8 @@ class Session:
         self.error: Optional[str] = None  # traceback of the exception in the call under way
         self._faulty = {name for rule in plan["faults"] for name in rule["functions"]}
         self._observer: Optional[Observer] = None
+        if self.traced or self._faulty or self.strict:
+            self.observer  # noqa: B018  (made now: two threads' first calls would make two)
 
     @property
     def traced(self) -> bool:

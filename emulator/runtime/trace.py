@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+from .escape import say_once
 from .flatjson import dumps
 
 TYPE_CHECKING = False
@@ -19,15 +20,25 @@ __all__ = ["Trace"]
 
 
 class Trace:
-    """Appends to one file, with one write a record: processes and threads do not mix lines."""
+    """Appends to one file, with one write a record: processes and threads do not mix lines.
+
+    The file is opened for each record: a number kept open would be the host's own file after it
+    closed all that it did not open (a daemon does). What cannot be written is said once; the call
+    it was about is answered all the same.
+    """
+
+    FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._file = -1
 
     def write(self, record: dict[str, Any]) -> None:
         """Append one record."""
-        if self._file < 0:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-            self._file = os.open(self.path, flags, 0o600)
-        os.write(self._file, dumps(record).encode("ascii") + b"\n")
+        try:
+            file = os.open(self.path, self.FLAGS, 0o600)
+            try:
+                os.write(file, dumps(record).encode("ascii") + b"\n")
+            finally:
+                os.close(file)
+        except OSError as error:
+            say_once(f"the trace {self.path} is not complete: {error.strerror}")

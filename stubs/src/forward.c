@@ -48,30 +48,6 @@ static void empty_slots(void)
         atomic_store(&nvemu_slots[slot], NULL);
 }
 
-/* ---- fork: in a host that is no Python program nobody else tells the interpreter. The child's
- * empty slots make its first call pass through `bind`, which sees the new process id. ---- */
-
-static __thread int forking;
-
-static void before_fork(void)
-{
-    forking = py.PyGILState_Ensure();
-    py.PyOS_BeforeFork();
-}
-
-static void after_fork_in_parent(void)
-{
-    py.PyOS_AfterFork_Parent();
-    py.PyGILState_Release(forking);
-}
-
-static void after_fork_in_child(void)
-{
-    py.PyOS_AfterFork_Child();
-    py.PyGILState_Release(forking);
-    empty_slots();
-}
-
 /* ---- threads: taking a new thread state on every call would cost twenty times the call itself,
  * so a thread that Python does not know keeps its first one until it ends. ---- */
 
@@ -91,8 +67,7 @@ static void attach_thread(void)
         py.PyGILState_Ensure();
         pthread_setspecific(attached, py.PyEval_SaveThread());
     }
-    int signals = python == NVEMU_RUNNING && gettid() == getpid();
-    nvemu_thread = signals ? NVEMU_MAIN : NVEMU_ATTACHED;
+    nvemu_thread = !control.embedded && gettid() == getpid() ? NVEMU_MAIN : NVEMU_ATTACHED;
 }
 
 /* ---- signals: in the main thread of a Python program, Python runs the handlers of signals
@@ -107,22 +82,32 @@ static void run_signal_handlers(void)
     if (depth++)
         return;
     gil = py.PyGILState_Ensure(); /* held over the call, so that no other thread interrupts it */
-    if (py.PyErr_CheckSignals()) {
-        void *value, *traceback;
-        py.PyErr_Fetch(&control.raise, &value, &traceback);
-        py.Py_DecRef(value);
-        py.Py_DecRef(traceback);
-    }
+    if (py.PyErr_CheckSignals())
+        control.raise = nvemu_take_exception();
+}
+
+static int raise_now(void *exception)
+{
+    void *type = py.PyObject_Type(exception);
+    py.PyErr_SetObject(type, exception);
+    py.Py_DecRef(type);
+    py.Py_DecRef(exception);
+    return -1;
+}
+
+/* Python's main thread does it before its next step, which is after the call has returned. */
+static void raise_soon(void)
+{
+    py.Py_AddPendingCall(raise_now, control.raise);
+    control.raise = NULL;
 }
 
 void nvemu_leave_slowly(void)
 {
     if (--depth)
         return;
-    if (control.raise) {
-        py.PyThreadState_SetAsyncExc(py.PyThread_get_thread_ident(), control.raise);
-        control.raise = NULL;
-    }
+    if (control.raise)
+        raise_soon();
     py.PyGILState_Release(gil);
 }
 
@@ -139,10 +124,6 @@ static int settle_in(void)
 {
     if (pthread_key_create(&attached, detach_thread))
         return nvemu_refuse(NVEMU_BROKEN, "no thread-specific key is left in this process");
-    if (python == NVEMU_EMBEDDED)
-        pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
-    else
-        pthread_atfork(NULL, NULL, empty_slots);
     py.Py_AtExit(python_ended);
     control.testbed = nvemu_testbed();
     control.count = nvemu_count;
@@ -155,9 +136,59 @@ static void start(void)
     int settled = python != NVEMU_NO_PYTHON;
     if (!settled && atomic_load(&state) == COLD)
         settled = (python = nvemu_have_python()) != NVEMU_NO_PYTHON && settle_in();
-    pthread_mutex_unlock(&starting); /* before the GIL: its holder may be waiting for us */
+    /* A fork waits for the lock, so it is kept while our Python imports; in a Python program the
+     * GIL's holder may be waiting for us, and forks are Python's own. */
+    if (python != NVEMU_EMBEDDED)
+        pthread_mutex_unlock(&starting);
     if (settled && atomic_load(&state) == COLD && nvemu_hand_over(&control))
         atomic_store(&state, READY);
+    if (control.raise)
+        raise_soon();
+    if (python == NVEMU_EMBEDDED)
+        pthread_mutex_unlock(&starting);
+}
+
+/* ---- fork: in a host that is no Python program nobody else tells the interpreter. A fork in the
+ * middle of a start would leave the child half a Python, so it waits for the start's end. The
+ * child's empty slots make its first call pass through `bind`, which sees the new process id. ---- */
+
+static __thread int told, forking_gil;
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&starting);
+    told = python == NVEMU_EMBEDDED && atomic_load(&state) == READY;
+    if (!told)
+        return;
+    if (nvemu_thread == NVEMU_STRANGER)
+        attach_thread(); /* the child must not be left without any thread state: 3.11 dies of it */
+    forking_gil = py.PyGILState_Ensure();
+    py.PyOS_BeforeFork();
+}
+
+static void after_fork_in_parent(void)
+{
+    if (told) {
+        py.PyOS_AfterFork_Parent();
+        py.PyGILState_Release(forking_gil);
+    }
+    pthread_mutex_unlock(&starting);
+}
+
+static void after_fork_in_child(void)
+{
+    if (told) {
+        py.PyOS_AfterFork_Child();
+        py.PyGILState_Release(forking_gil);
+    }
+    pthread_mutex_unlock(&starting);
+    nvemu_thread = NVEMU_STRANGER; /* it may be the main thread now */
+    empty_slots();
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
 void *nvemu_enter_slowly(unsigned slot)

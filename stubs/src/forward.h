@@ -24,7 +24,8 @@ struct nvemu_control {
     uint64_t count;
     _Atomic(void *) *slots;
     void *(*bind)(uint32_t slot);
-    void *raise; /* an exception class to raise in the main thread when its call has returned */
+    void *raise;       /* an exception to raise in the main thread when its call has returned */
+    uint32_t embedded; /* a stub, this one or another, brought Python into the process */
 };
 
 /* Defined by the generated source. */

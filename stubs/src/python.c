@@ -3,12 +3,16 @@
 #include "python.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <limits.h>
 #include <link.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <fcntl.h>
 
 struct nvemu_python py;
 
@@ -32,7 +36,15 @@ static const char bootstrap[] =
     "        sys.modules.setdefault(name, package)\n"
     "    boot = __import__(name + '.runtime.boot', fromlist=['attach'])\n"
     "    boot.attach(control)\n"
-    "except BaseException as problem:\n"
+    "except Exception as problem:\n"
+    "    step = problem.__traceback__\n"
+    "    while step.tb_next:\n"
+    "        step = step.tb_next\n"
+    "    name = step.tb_frame.f_code.co_filename\n"
+    "    ours = step.tb_frame.f_globals is globals() or name.startswith((root, '<frozen'))\n"
+    "    standard = name.startswith(sys.base_prefix) and 'site-packages' not in name\n"
+    "    if not ours and not standard:\n"
+    "        raise  # a signal handler's of the host\n"
     "    text = str(problem)\n"
     "    if not isinstance(problem, RuntimeError):\n"
     "        text = 'cannot start in this Python %s: %s: %s' % (\n"
@@ -42,11 +54,23 @@ enum { FILE_INPUT = 257 }; /* Py_file_input, of the stable ABI */
 
 /* ---- the testbed ---- */
 
+/* The file names a library to load: it must be ours, and nobody else's to write. */
+static int is_ours(FILE *file)
+{
+    struct stat status;
+    return !fstat(fileno(file), &status) && !(status.st_mode & (S_IWGRP | S_IWOTH)) &&
+           (status.st_uid == geteuid() || status.st_uid == 0);
+}
+
 static int read_boot_file(const char *folder)
 {
     char line[PATH_MAX + 16], path[PATH_MAX + 8];
     snprintf(path, sizeof path, "%s/boot", folder);
     FILE *file = fopen(path, "re");
+    if (file && !is_ours(file)) {
+        fclose(file);
+        file = NULL;
+    }
     if (!file)
         return 0;
     snprintf(boot.testbed, sizeof boot.testbed, "%s", folder);
@@ -124,6 +148,18 @@ static void set_flags(void *library)
     }
 }
 
+/* Py_InitializeEx ends the process when it does not find the standard library. */
+static int has_home(void)
+{
+    int major = 0, minor = 0;
+    const char *name = strrchr(boot.libpython, '/');
+    char path[PATH_MAX + 64];
+    if (!name || sscanf(name, "/libpython%d.%d", &major, &minor) != 2)
+        return 0;
+    snprintf(path, sizeof path, "%s/lib/python%d.%d/encodings/__init__.py", boot.home, major, minor);
+    return !access(path, R_OK);
+}
+
 static int embed_python(void)
 {
     if (!*boot.testbed)
@@ -133,6 +169,10 @@ static int embed_python(void)
     if (!*boot.libpython)
         return nvemu_refuse(NVEMU_NOT_FOUND, "no libpython to embed in this program: install Python's "
                                        "shared library (Debian: libpython3-dev) and start again");
+    if (!access(boot.libpython, R_OK) && !has_home())
+        return nvemu_refuse(NVEMU_NOT_FOUND,
+                            "%s has no standard library under %s any more: start again",
+                            boot.libpython, boot.home);
     void *library = dlopen(boot.libpython, RTLD_NOW | RTLD_GLOBAL);
     const char *missing = library ? find_api(library) : NULL;
     if (!library)
@@ -146,6 +186,9 @@ static int embed_python(void)
     if (*boot.home)
         py.Py_SetPythonHome(py.Py_DecodeLocale(boot.home, NULL));
     py.Py_InitializeEx(0);
+    void *globals = py.PyDict_New(); /* for the other library's stub, which finds it running */
+    py.PyRun_StringFlags("import sys; sys._nvemu_embedded = True", FILE_INPUT, globals, globals,
+                         NULL);
     setlocale(LC_CTYPE, locale); /* Py_InitializeEx takes the environment's; the host's stays */
     py.PyEval_SaveThread();
     return 1;
@@ -163,11 +206,44 @@ static int use_running_python(void)
     return 1;
 }
 
+/* The stubs of both libraries may be called first at the same time, and share no memory. So they
+ * lock a byte of the boot file, each process its own: these locks belong to an open file, and so
+ * keep threads of one process apart, too. */
+static int lock_process(void)
+{
+    char path[PATH_MAX + 8];
+    snprintf(path, sizeof path, "%s/boot", boot.testbed);
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = getpid(), .l_len = 1};
+    int file = *boot.testbed ? open(path, O_RDWR | O_CLOEXEC) : -1;
+    while (file >= 0 && fcntl(file, F_OFD_SETLKW, &lock) && errno == EINTR)
+        ;
+    return file;
+}
+
 enum nvemu_python_kind nvemu_have_python(void)
 {
+    enum nvemu_python_kind found = NVEMU_NO_PYTHON;
+    int locked = lock_process();
     if (python_runs())
-        return use_running_python() ? NVEMU_RUNNING : NVEMU_NO_PYTHON;
-    return embed_python() ? NVEMU_EMBEDDED : NVEMU_NO_PYTHON;
+        found = use_running_python() ? NVEMU_RUNNING : NVEMU_NO_PYTHON;
+    else if (dlsym(RTLD_DEFAULT, "Py_IsInitialized"))
+        nvemu_refuse(NVEMU_NOT_FOUND, "this program has a Python that it has not started yet: "
+                                      "it must start it before its first call");
+    else
+        found = embed_python() ? NVEMU_EMBEDDED : NVEMU_NO_PYTHON;
+    if (locked >= 0)
+        close(locked);
+    return found;
+}
+
+void *nvemu_take_exception(void)
+{
+    void *type, *value, *traceback;
+    py.PyErr_Fetch(&type, &value, &traceback);
+    py.PyErr_NormalizeException(&type, &value, &traceback);
+    py.Py_DecRef(type);
+    py.Py_DecRef(traceback);
+    return value;
 }
 
 int nvemu_hand_over(struct nvemu_control *control)
@@ -177,11 +253,14 @@ int nvemu_hand_over(struct nvemu_control *control)
         void *globals = py.PyDict_New();
         py.PyDict_SetItemString(globals, "control", py.PyLong_FromVoidPtr(control));
         py.PyDict_SetItemString(globals, "root", py.PyUnicode_DecodeFSDefault(boot.root));
-        if (!py.PyRun_StringFlags(bootstrap, FILE_INPUT, globals, globals, NULL))
-            py.PyErr_Print();
+        void *done = py.PyRun_StringFlags(bootstrap, FILE_INPUT, globals, globals, NULL);
+        if (!done)
+            control->raise = nvemu_take_exception(); /* a signal handler's: a Ctrl-C, say */
+        py.Py_DecRef(done);
+        py.Py_DecRef(globals);
     }
     py.PyGILState_Release(gil);
-    if (control->bind)
-        return 1;
+    if (control->bind || control->raise)
+        return control->bind != NULL;
     return nvemu_refuse(*boot.root ? NVEMU_BROKEN : NVEMU_NOT_FOUND, "");
 }

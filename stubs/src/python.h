@@ -21,8 +21,7 @@
     X(void, PyEval_RestoreThread, (void *))                                                        \
     X(void, PyThreadState_Clear, (void *))                                                         \
     X(void, PyThreadState_DeleteCurrent, (void))                                                   \
-    X(int, PyThreadState_SetAsyncExc, (unsigned long, void *))                                     \
-    X(unsigned long, PyThread_get_thread_ident, (void))                                            \
+    X(int, Py_AddPendingCall, (int (*)(void *), void *))                                           \
     X(void, PyOS_BeforeFork, (void))                                                               \
     X(void, PyOS_AfterFork_Parent, (void))                                                         \
     X(void, PyOS_AfterFork_Child, (void))                                                          \
@@ -33,6 +32,9 @@
     X(void *, PyRun_StringFlags, (const char *, int, void *, void *, void *))                      \
     X(int, PyErr_CheckSignals, (void))                                                             \
     X(void, PyErr_Fetch, (void **, void **, void **))                                              \
+    X(void, PyErr_NormalizeException, (void **, void **, void **))                                 \
+    X(void, PyErr_SetObject, (void *, void *))                                                     \
+    X(void *, PyObject_Type, (void *))                                                             \
     X(void, PyErr_Print, (void))                                                                   \
     X(void, Py_DecRef, (void *))
 
@@ -48,8 +50,12 @@ enum nvemu_python_kind { NVEMU_NO_PYTHON, NVEMU_RUNNING, NVEMU_EMBEDDED };
 /* Have a Python: the running one, else an embedded one. NVEMU_NO_PYTHON after nvemu_refuse. */
 enum nvemu_python_kind nvemu_have_python(void);
 
-/* Give emulator.runtime.boot the stub's control struct; 0 when it did not take over. */
+/* Give emulator.runtime.boot the stub's control struct; 0 when it did not take over: refused, or,
+ * with control->raise set, interrupted. */
 int nvemu_hand_over(struct nvemu_control *control);
+
+/* The exception that is set, taken out of Python's hands. */
+void *nvemu_take_exception(void);
 
 /* The testbed's folder, NULL when there is none. */
 const char *nvemu_testbed(void);

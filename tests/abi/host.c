@@ -5,6 +5,7 @@
  *     text                         nvmlErrorString(15)
  *     threads                      100 short threads, eight at a time, each asking for the count
  *     fork                         the following arguments in a child; prints its exit status
+ *     both                         nvmlInit and cuInit, each as the first call of a thread of its own
  *     reopen                       dlclose both libraries and open them again
  *     locale buffer                whether Python touched the locale, the environment, stdout
  *     atexit                       call nvmlDeviceGetCount once more when the process ends */
@@ -60,6 +61,22 @@ static void threads(void)
     printf("threads: %d wrong\n", wrong);
 }
 
+static void *first_call(void *name)
+{
+    return (void *)(long)((int (*)(unsigned))dlsym(*(char *)name == 'n' ? nvml : cuda, name))(0);
+}
+
+static void both(void)
+{
+    pthread_t running[2];
+    void *status[2];
+    pthread_create(&running[0], NULL, first_call, "nvmlInit_v2");
+    pthread_create(&running[1], NULL, first_call, "cuInit");
+    for (int i = 0; i < 2; i++)
+        pthread_join(running[i], &status[i]);
+    printf("both: %ld %ld\n", (long)status[0], (long)status[1]);
+}
+
 static void name(void)
 {
     void *device = NULL;
@@ -96,6 +113,8 @@ static void act(const char *verb)
         printf("text: %s\n", ((const char *(*)(int))dlsym(nvml, "nvmlErrorString"))(15));
     else if (!strcmp(verb, "name"))
         name();
+    else if (!strcmp(verb, "both"))
+        both();
     else if (!strcmp(verb, "threads"))
         threads();
     else if (!strcmp(verb, "locale"))

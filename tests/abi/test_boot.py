@@ -72,6 +72,19 @@ class TestProgramWithoutPython:
         done = execute(testbed, host, "threads", "init", "threads")
         assert lines(done) == ["threads: 800 wrong", "init: 0", "threads: 0 wrong"]
 
+    def test_both_libraries_are_called_first_at_the_same_time(
+        self, host: Path, testbed: Testbed
+    ) -> None:
+        for _ in range(10):
+            done = execute(testbed, host, "both", "count", "cucount", "fork", "count")
+            assert lines(done) == [
+                "both: 0 0",
+                "count: 0 8",
+                "cucount: 0 8",
+                "count: 0 8",
+                "child: 0",
+            ]
+
     def test_libraries_are_closed_and_opened_again(self, host: Path, testbed: Testbed) -> None:
         done = execute(testbed, host, "init", "reopen", "count")
         assert lines(done) == ["init: 0", "reopen: ok", "count: 0 8"]
@@ -147,6 +160,14 @@ class TestProgramThatCannotBeServed:
     def test_a_libpython_that_is_none(self, host: Path, testbed: Testbed) -> None:
         edit_boot(testbed, "libpython=", "libpython=/nonexistent/libpython3.so\n")
         self.fails(testbed, host, 9, 100, "cannot load Python's shared library")
+
+    def test_a_python_that_was_removed(self, host: Path, testbed: Testbed) -> None:
+        edit_boot(testbed, "home=", "home=/nonexistent\n")
+        self.fails(testbed, host, 9, 100, "has no standard library under /nonexistent any more")
+
+    def test_a_boot_file_that_others_may_write(self, host: Path, testbed: Testbed) -> None:
+        (testbed.folder / "boot").chmod(0o666)
+        self.fails(testbed, host, 9, 100, "no testbed: start the program with `nvemu run`")
 
     def test_a_damaged_plan(self, host: Path, testbed: Testbed) -> None:
         plan = testbed.folder / "plan.json"
@@ -312,6 +333,51 @@ class TestPythonProgram:
             "except KeyboardInterrupt: print('interrupted')\n"
         )
         assert lines(self.run(testbed, code)) == ["interrupted"]
+
+
+SIGNALLED = """
+import ctypes, signal
+class Late(Exception):
+    def __init__(self, what, code):
+        super().__init__(what, code)
+def late(*_):
+    raise Late("too late", 3)
+signal.signal(signal.SIGALRM, late)
+L = ctypes.CDLL("libnvidia-ml.so.1")
+{before}
+signal.setitimer(signal.ITIMER_REAL, {delay})
+try:
+    while True:
+        {call}
+except Late as error:
+    print(error.args)
+print(L.nvmlInit_v2())
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "delay", "call"),
+    [
+        ("", 0.004, "L.nvmlInit_v2()"),  # while nvemu starts
+        ("L.nvmlInit_v2()", 0.05, "L.nvmlDeviceGetCount_v2(ctypes.byref(ctypes.c_uint()))"),
+    ],
+)
+def test_what_a_signal_handler_raises_reaches_the_program(
+    before: str, delay: float, call: str, testbed: Testbed
+) -> None:
+    code = SIGNALLED.format(before=before, delay=delay, call=call)
+    assert lines(execute(testbed, sys.executable, "-c", code)) == ["('too late', 3)", "0"]
+
+
+def test_a_trace_that_cannot_be_written_changes_no_answer(host: Path) -> None:
+    with Testbed(EIGHT, trace=True) as testbed:
+        testbed.trace_file.unlink()
+        testbed.trace_file.symlink_to("/dev/full")
+        done = execute(testbed, host, "init", "count")
+    assert done.stdout.splitlines() == ["init: 0", "count: 0 8"]
+    assert done.stderr.splitlines() == [
+        f"nvemu: the trace {testbed.trace_file} is not complete: No space left on device"
+    ]
 
 
 def test_the_real_file_is_opened_by_its_absolute_path(host: Path, testbed: Testbed) -> None:
