@@ -52,6 +52,7 @@ class Attachment:
         self._slots = (ctypes.c_size_t * control.count).from_address(control.slots)
         self._callbacks: dict[tuple[int, str], Any] = {}
         self._answers: dict[int, Callable[..., Any]] = {}
+        self.targets = {repr(self.bind)}  # how Python names the callbacks that ctypes calls
         self._bind = ctypes.CFUNCTYPE(ctypes.c_size_t, ctypes.c_uint32)(self.bind)
         self.bind_address = ctypes.cast(self._bind, ctypes.c_void_p).value
 
@@ -80,7 +81,7 @@ class Attachment:
             return address
         except BaseException as error:
             if self._is_the_hosts(error):
-                self._raise_in_host(error)
+                self.raise_in_host(error)
             else:
                 escape.report(self.api.names[slot], error)
             return 0
@@ -95,6 +96,7 @@ class Attachment:
         made = self._callbacks.get((slot, way))
         if made is None:
             target = getattr(self, "_" + way)(function)
+            self.targets.add(repr(target))
             made = self._callbacks[slot, way] = prototype(self.api, function)(target)
         return made
 
@@ -141,7 +143,7 @@ class Attachment:
 
         def escaped(error: BaseException) -> int:
             if self._is_the_hosts(error):
-                self._raise_in_host(error)
+                self.raise_in_host(error)
             else:
                 text = escape.report(function.name, error)
                 if self.session is not None:
@@ -156,6 +158,7 @@ class Attachment:
             return False
         return not isinstance(error, Exception) or escape.is_foreign(error)
 
-    def _raise_in_host(self, error: BaseException) -> None:
+    def raise_in_host(self, error: BaseException) -> None:
+        """Have the C side raise `error` once the call under way has returned."""
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(error))  # the C side lets go of it
         self._control.raise_ = id(error)

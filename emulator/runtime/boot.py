@@ -41,6 +41,7 @@ class Control(ctypes.Structure):
 attachments: list[Attachment] = []
 _session: Optional[Session] = None
 _attaching = allocate_lock()
+_unraisable = sys.unraisablehook
 
 
 def _forked() -> None:
@@ -53,7 +54,7 @@ os.register_at_fork(after_in_child=_forked)
 
 def attach(address: int) -> None:
     """Take over the stub whose control struct is at `address`; RuntimeError says why not."""
-    global _session
+    global _session, _unraisable
     control = Control.from_address(address)
     with _attaching:
         if control.bind:
@@ -64,7 +65,22 @@ def attach(address: int) -> None:
         attachment = Attachment(control, current)
         attachment.reset(_session)
         attachments.append(attachment)
+        if not control.embedded and sys.unraisablehook is not rescue:
+            _unraisable, sys.unraisablehook = sys.unraisablehook, rescue
         control.bind = attachment.bind_address
+
+
+def rescue(unraisable: Any) -> None:
+    """Python's unraisable hook: between the C side's look at the signals and the first line of a
+    callback a signal handler can still raise, where only ctypes is to catch it. What it raised is
+    raised when the call has returned, which nobody sees the status of then."""
+    what = unraisable.object
+    name = repr(what) if what is not None else str(unraisable.err_msg).partition("function ")[2]
+    for attachment in attachments:
+        if name in attachment.targets:
+            attachment.raise_in_host(unraisable.exc_value)
+            return
+    _unraisable(unraisable)
 
 
 def current() -> Optional[Session]:
