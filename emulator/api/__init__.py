@@ -7,11 +7,13 @@ Loaded into foreign processes: standard library only, and nothing that starts sl
 from __future__ import annotations
 
 from .core import Api, ApiError, Codes, Handler, Library
+from .ctype import NULL_PAGE
 from .declaration import Function, Parameter
 from .handle import NULL, Handles
 
 __all__ = [
     "NULL",
+    "NULL_PAGE",
     "Api",
     "ApiError",
     "Codes",

@@ -16,7 +16,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["Types", "c_fields"]
+__all__ = ["NULL_PAGE", "Types", "c_fields"]
+
+NULL_PAGE = 4096  # no address below it is ever mapped
 
 SCALARS = {
     "char": ctypes.c_char,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 
+from ..api import NULL_PAGE
 from . import _errors
 from . import _status as status
 from .library import Cuda, CudaError, api, implements
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
 __all__: list[str] = []
 
-NULL_PAGE = 4096
 _buffers: dict[str, Any] = {}  # clients keep the pointers and never free them
 
 

@@ -45,7 +45,6 @@ class Attachment:
                 "of nvemu: install nvemu again"
             )
         self.library.symbol_address = self._symbol_address
-        self.driver: str = control.driver.decode()
         self._control = control
         self.session: Optional[Session] = None
         self._current = current

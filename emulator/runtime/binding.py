@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import ctypes
 
-from ..api import ApiError
+from ..api import NULL_PAGE, ApiError
 from . import convert
 
 TYPE_CHECKING = False
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Binder", "prototype"]
 
-NULL_PAGE = 4096  # no address below it is ever mapped
 WORDS = 12  # what a function without a prototype forwards
 
 

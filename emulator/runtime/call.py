@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 
+from ..api import NULL_PAGE
 from . import convert
 
 TYPE_CHECKING = False
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["Call"]
 
 DEVICE_TYPES = ("nvmlDevice_t", "CUdevice")
-NULL_PAGE = 4096
 SHOWN = 16  # elements of an array that a trace shows
 
 

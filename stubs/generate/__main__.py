@@ -23,10 +23,10 @@ from stubs.generate import before_init, debian, emit, errors
 from stubs.generate.describe import describe, json_text, write_json
 from stubs.generate.emit_procaddress import proc_address_files
 from stubs.generate.fetch import DEFAULT_CACHE
+from stubs.generate.paths import API
 from stubs.generate.procaddress import record_proc_addresses
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-API = ROOT / "stubs" / "api"
 
 
 def generated(descriptions: dict[str, dict[str, Any]]) -> dict[Path, str]:

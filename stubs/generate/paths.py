@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["API", "TABLES"]
+__all__ = ["API"]
 
-_STUBS = Path(__file__).resolve().parent.parent
-
-API = _STUBS / "api"
-TABLES = _STUBS / "symbols"
+API = Path(__file__).resolve().parent.parent / "api"
