@@ -6,17 +6,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .emulation import EmulationError, emulate
+    from .emulation import Emulation, EmulationError, emulate
     from .machine import Device, Machine
-    from .scenario import Fault, Gpu, Scenario, ScenarioError
+    from .scenario import Change, Fault, Gpu, Loader, Scenario, ScenarioError
     from .testbed import Testbed
     from .version import __version__
 
 __all__ = [
+    "Change",
     "Device",
+    "Emulation",
     "EmulationError",
     "Fault",
     "Gpu",
+    "Loader",
     "Machine",
     "Scenario",
     "ScenarioError",
@@ -26,10 +29,13 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Change": "scenario",
     "Device": "machine",
+    "Emulation": "emulation",
     "EmulationError": "emulation",
     "Fault": "scenario",
     "Gpu": "scenario",
+    "Loader": "scenario",
     "Machine": "machine",
     "Scenario": "scenario",
     "ScenarioError": "scenario",

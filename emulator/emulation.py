@@ -5,8 +5,8 @@
 
 The stubs are loaded by path, and answer to `libnvidia-ml.so.1` and `libcuda.so.1` from then on:
 the dynamic linker knows loaded libraries by these names. What is loaded stays loaded, so every
-scenario of a process has the first one's driver version; for another, start a child process
-(`nvemu run`).
+scenario of a process has the first one's driver version; for another, or for libraries that are
+missing or damaged, start a child process (`nvemu run`, `Testbed`).
 """
 
 from __future__ import annotations
@@ -15,15 +15,18 @@ import ctypes
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import TracebackType
 from typing import Any
 
+from .control import Control, Entry
 from .machine import Machine
 from .plans import find_scenario, plan_of
 from .runtime import boot
+from .runtime.session import Session
 from .scenario import Scenario
 from .stubfiles import SONAMES, stub
 
-__all__ = ["EmulationError", "emulate"]
+__all__ = ["Emulation", "EmulationError", "emulate"]
 
 _loaded: dict[str, tuple[str, Any]] = {}
 
@@ -32,31 +35,110 @@ class EmulationError(RuntimeError):
     """This process cannot play the scenario, or (strict) the program went beyond nvemu."""
 
 
-@contextmanager
-def emulate(scenario: Scenario | str | os.PathLike[str] | None = None) -> Iterator[Machine]:
-    """Play `scenario` in this process until the block ends; gives its live machine.
+class Emulation:
+    """A scenario at work in this process, from the beginning of a `with` block to its end.
 
     Args:
         scenario: a `Scenario`, the name of a built-in one, or a TOML file's path; None is the
             built-in `default`.
+        record: whether `calls` is kept: a record of each call, as in a trace.
+
+    Attributes:
+        machine: the live machine; what is changed there, the next call answers.
+        control: adds and clears faults, and changes the machine.
+        calls: the records of the calls so far, see `emulator.runtime.trace`.
 
     Raises:
         ScenarioError: the scenario has a mistake.
-        EmulationError: other NVIDIA libraries are loaded in this process already; or, in a strict
-            scenario, functions that nvemu has no handler for were called.
+        EmulationError: on entering, other NVIDIA libraries are loaded in this process already, or
+            the scenario needs a process of its own; on leaving, in a strict scenario, functions
+            that nvemu has no handler for were called.
     """
-    found = find_scenario(scenario)
-    plan = plan_of(found)
-    for library in SONAMES:
-        _load(library, found.driver)
-    before = boot.current()
-    session = boot.play(plan)
-    try:
-        yield session.machine
-    finally:
-        boot.resume(before)
-    if session.strict and session.unhandled:
-        raise EmulationError(f"strict scenario: no handler answers {', '.join(session.unhandled)}")
+
+    machine: Machine
+    control: Control
+
+    def __init__(
+        self, scenario: Scenario | str | os.PathLike[str] | None = None, *, record: bool = False
+    ) -> None:
+        self.scenario = find_scenario(scenario)
+        self.plan = plan_of(self.scenario)
+        self.calls: list[dict[str, Any]] = []
+        self._record = record
+        self._session: Session
+        self._before: Session | None = None
+        self._environment: dict[str, str | None] = {}
+
+    def __enter__(self) -> Emulation:
+        _check_loader(self.scenario)
+        for library in SONAMES:
+            _load(library, self.scenario.driver)
+        self._set_environment(dict(self.scenario.environment))
+        self._before = boot.current()
+        sink = self.calls.append if self._record else None
+        self._session = boot.play(self.plan, sink)
+        self.machine = self._session.machine
+        self.control = Control(self.plan["gpus"], _Direct(self._session))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        boot.resume(self._before)
+        self._set_environment(self._environment)
+        if self._session.strict and self._session.unhandled and error is None:
+            missing = ", ".join(self._session.unhandled)
+            raise EmulationError(f"strict scenario: no handler answers {missing}")
+
+    def _set_environment(self, variables: dict[str, str | None] | dict[str, str]) -> None:
+        self._environment = {name: os.environ.get(name) for name in variables}
+        for name, value in variables.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def emulate(scenario: Scenario | str | os.PathLike[str] | None = None) -> Iterator[Machine]:
+    """Play `scenario` in this process until the block ends; gives its live machine.
+
+    The short form of `Emulation`, which takes and raises the same.
+    """
+    with Emulation(scenario) as emulation:
+        yield emulation.machine
+
+
+class _Direct:
+    """Live control of a session in this process."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._entries: list[Entry] = []
+
+    def send(self, entry: Entry) -> None:
+        self._entries.append(entry)
+        self._session.control([dict(entry)])
+
+    def entries(self) -> list[Entry]:
+        return self._entries
+
+
+def _check_loader(scenario: Scenario) -> None:
+    damaged = [
+        f"{library} is {copy.state}"
+        for library, copies in scenario.loader.items()
+        for copy in copies
+        if copy.state != "present"
+    ]
+    if damaged:
+        raise EmulationError(
+            f"{' and '.join(damaged)}: what the dynamic loader finds needs a process of its own; "
+            "run the program in a Testbed, or under `nvemu run`"
+        )
 
 
 def _load(library: str, driver: str) -> None:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
+from typing import Any
 
 from . import cuda, nvml
-from .api import Api
-from .scenario import Vocabulary
+from .api import Api, Parameter, c_fields
+from .scenario import Signature, Vocabulary
 
 __all__ = ["apis", "handlers", "vocabulary"]
+
+#: Groups of functions -> what the names in them are like.
+GROUPS = {
+    "getters": re.compile(r"(nvml|cu)\w*?Get[A-Z0-9]\w*"),
+    "setters": re.compile(r"(nvml|cu)(?!EventSet|\w*Get[A-Z0-9])\w*Set[A-Z0-9]\w*"),
+}
 
 
 def apis() -> dict[str, Api]:
@@ -36,7 +44,63 @@ def handlers() -> dict[str, dict[str, str]]:
 @cache
 def vocabulary() -> Vocabulary:
     """The functions and status codes of both APIs."""
+    functions = {name: frozenset(api.names) for name, api in apis().items()}
     return Vocabulary(
-        functions={name: frozenset(api.names) for name, api in apis().items()},
+        functions=functions,
         codes={name: api.types.members(api.status) for name, api in apis().items()},
+        groups={
+            group: {name: frozenset(filter(spelling.fullmatch, functions[name])) for name in apis()}
+            for group, spelling in GROUPS.items()
+        },
+        signature=signature,
+        outputs=outputs,
     )
+
+
+@cache
+def signature(library: str, name: str) -> Signature:
+    """What a fault must know of a function."""
+    api = apis()[library]
+    function = api.find(name)
+    return Signature(
+        returns_status=function.returns == api.status,
+        names_device=api.device_parameter(function) is not None,
+    )
+
+
+@cache
+def outputs(library: str, name: str) -> dict[str, Any]:
+    """The parameters that a function writes to, each with its shape: see `Vocabulary`."""
+    api = apis()[library]
+    parameters = api.find(name).parameters or ()
+    written = (p for p in parameters if p.is_output and p.type != "void")
+    return {parameter.name: _shape(api, parameter) for parameter in written}
+
+
+def _shape(api: Api, parameter: Parameter) -> Any:
+    if api.types.is_struct(parameter.type):
+        fields: dict[str, Any] = {}
+        for version in parameter.versions:
+            fields |= _fields(api, version)
+        element: Any = fields
+    elif parameter.type == "char" and parameter.length:
+        return "text"
+    else:
+        element = _scalar(api, parameter.type)
+    return [element] if parameter.length else element
+
+
+def _fields(api: Api, struct: str) -> dict[str, Any]:
+    return {name: _field(api, spelling) for name, spelling in c_fields(api.types.row(struct))}
+
+
+def _field(api: Api, spelling: str) -> Any:
+    element, *dimensions = spelling.partition(":")[0].replace("]", "").split("[")
+    if element == "char" and dimensions:
+        return ["text"] if len(dimensions) > 1 else "text"
+    shape = _fields(api, element) if api.types.is_struct(element) else _scalar(api, element)
+    return [shape] if dimensions else shape
+
+
+def _scalar(api: Api, spelling: str) -> str:
+    return "number" if api.types.resolve(spelling) in ("float", "double") else "integer"

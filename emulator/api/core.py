@@ -9,9 +9,10 @@ from .handle import Handles
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
-    from typing import Any, Callable, Iterable, Optional, Sequence, TypeVar
+    from typing import Any, Callable, Iterable, Mapping, Optional, Sequence, TypeVar
 
-    from ..machine import Machine
+    from ..machine import Device, Machine
+    from .declaration import Parameter
 
     Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -27,9 +28,13 @@ class ApiError(Exception):
 
 
 class Codes:
-    """The status codes that an API returns for what can go wrong in any of its functions."""
+    """The status codes that an API returns for what can go wrong in any of its functions.
+
+    `failed` has the code of each failure of a device that a call with its handle returns.
+    """
 
     __slots__ = (
+        "failed",
         "insufficient_size",
         "invalid_argument",
         "invalid_handle",
@@ -49,6 +54,7 @@ class Codes:
         version_mismatch: int,
         not_supported: int,
         unknown: int,
+        failed: Mapping[str, int],
     ) -> None:
         self.uninitialized = uninitialized
         self.invalid_argument = invalid_argument
@@ -57,6 +63,7 @@ class Codes:
         self.version_mismatch = version_mismatch
         self.not_supported = not_supported
         self.unknown = unknown
+        self.failed = failed
 
 
 class Handler:
@@ -88,6 +95,7 @@ class Library:
     def __init__(self, api: Api) -> None:
         self.api = api
         self.machine: Machine
+        self.devices: list[Device] = []  # those that clients see, since initialisation
         self.ready = False
         self.asked = False  # whether an init was called, whatever came of it
         self.observer: Optional[Callable[[Library, str, dict[str, Any], int], None]] = None
@@ -110,6 +118,7 @@ class Library:
     def reset(self, machine: Machine) -> None:
         """Stand in front of `machine` as a library that was just loaded."""
         self.machine = machine
+        self.devices = []
         self.ready = False
         self.asked = False
         for handles in self._handles.values():
@@ -135,8 +144,10 @@ class Api:
     """An API: `nvml` or `cuda`.
 
     `functions` is the generated module with FINGERPRINT and FUNCTIONS;
-    `handle_types` are the types whose values stand for objects of ours; `truncates_text` says
-    that a string too long for the client's buffer is cut off rather than refused.
+    `handle_types` are the types whose values stand for objects of ours, `device_types` those of
+    devices; `device_keys` are the parameters that devices are looked up by, and what they hold of
+    one: "index", "uuid", "serial" or "pci". `truncates_text` says that a string too long for the
+    client's buffer is cut off rather than refused.
     """
 
     def __init__(
@@ -148,6 +159,8 @@ class Api:
         prefix: str,
         functions: ModuleType,
         handle_types: frozenset[str],
+        device_types: frozenset[str],
+        device_keys: Mapping[str, str],
         codes: Codes,
         truncates_text: bool = False,
     ) -> None:
@@ -157,6 +170,8 @@ class Api:
         self.status = status
         self.prefix = prefix
         self.handle_types = handle_types
+        self.device_types = device_types
+        self.device_keys = device_keys
         self.codes = codes
         self.truncates_text = truncates_text
         self.fingerprint: str = functions.FINGERPRINT
@@ -207,6 +222,17 @@ class Api:
             for name, value in self.types.members(self.status).items():
                 self._status_names.setdefault(value, self.short(name))
         return self._status_names.get(code) or str(code)
+
+    def device_parameter(self, function: Function) -> Optional[Parameter]:
+        """The parameter that says which device a call is about; None when there is none.
+
+        That is the device's handle, or, in a function that answers one, what it is looked up by.
+        """
+        parameters = function.parameters or ()
+        found = [p for p in parameters if p.type in self.device_types and not p.is_pointer]
+        if not found and any(p.type in self.device_types and p.is_output for p in parameters):
+            found = [p for p in parameters if p.name in self.device_keys]
+        return found[0] if found else None
 
     def short(self, name: str) -> str:
         """A status code's name without the API's prefix."""

@@ -81,10 +81,13 @@ class Types:
             self._members[name] = {key: int(value) for key, value in pairs}
         return self._members[name]
 
+    def row(self, name: str) -> str:
+        """The row of a struct, maybe by another name."""
+        return self._structs[self.resolve(name)]
+
     def version(self, name: str) -> int:
         """The number in a struct's version tag; 0 when the header gives it none."""
-        row = self._structs[self.resolve(name)]
-        return int(row.partition("(")[0].split()[1])
+        return int(self.row(name).partition("(")[0].split()[1])
 
     def tag(self, name: str) -> int:
         """What NVML expects in the `version` field of a struct: `size | version << 24`."""

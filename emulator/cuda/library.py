@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..machine import Device, Machine
+    from ..machine import Machine
 
 __all__ = ["Cuda", "CudaError", "api", "implements"]
 
@@ -25,6 +25,8 @@ api = Api(
     prefix="CUDA_",
     functions=_functions,
     handle_types=frozenset(("CUdevice", "CUcontext")),
+    device_types=frozenset(("CUdevice",)),
+    device_keys={"ordinal": "index", "pciBusId": "pci"},
     codes=Codes(
         uninitialized=status.NOT_INITIALIZED,
         invalid_argument=status.INVALID_VALUE,
@@ -36,6 +38,7 @@ api = Api(
         version_mismatch=status.INVALID_VALUE,
         not_supported=status.NOT_SUPPORTED,
         unknown=status.UNKNOWN,
+        failed={},
     ),
     truncates_text=True,
 )
@@ -51,14 +54,12 @@ class Cuda(Library):
 
     def __init__(self) -> None:
         super().__init__(api)
-        self.devices: list[Device] = []
         self.contexts = Contexts()
         self._init_code = status.SUCCESS  # what a forked child's cuInit is bound to answer
 
     def reset(self, machine: Machine) -> None:
         """Stand in front of `machine`, not initialised, without contexts."""
         super().reset(machine)
-        self.devices = []
         self.contexts = Contexts()
         self._init_code = status.SUCCESS
 
@@ -69,16 +70,19 @@ class Cuda(Library):
         read on the first cuInit, as the real library does.
 
         Raises:
-            CudaError: NO_DEVICE without a visible GPU; NOT_INITIALIZED in a forked child.
+            CudaError: NO_DEVICE without a visible GPU; UNKNOWN when one is lost or must be reset;
+                NOT_INITIALIZED in a forked child.
         """
         if self._init_code:
             raise CudaError(self._init_code)
         if self.ready:
             return
         self.asked = True
-        devices = visible_devices(self.machine.devices)
+        devices = visible_devices(self.machine.plugged())
         if not devices:
             raise CudaError(status.NO_DEVICE)
+        if any(device.failure for device in devices):
+            raise CudaError(status.UNKNOWN)
         self.devices = devices
         for ordinal, device in enumerate(devices):
             self.handles("CUdevice").name(ordinal, device)

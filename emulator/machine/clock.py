@@ -4,14 +4,51 @@ from __future__ import annotations
 
 from time import time_ns
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable
+
 __all__ = ["Clock"]
+
+SECOND = 1_000_000_000
 
 
 class Clock:
-    """The time that everything on a machine is stamped with; wall time."""
+    """The time that everything on a machine is stamped with, and that changes go by.
 
-    __slots__ = ()
+    It runs `rate` times as fast as the wall's; at a rate of 0 it stands until it is advanced.
+
+    Attributes:
+        start: nanoseconds since the epoch at which the scenario began.
+        rate: seconds of this clock in one of the wall's.
+        advanced: called after each `advance`.
+    """
+
+    __slots__ = ("_ahead", "advanced", "rate", "start")
+
+    def __init__(self, start: int | None = None, rate: float = 1) -> None:
+        self.start = time_ns() if start is None else start
+        self.rate = rate
+        self.advanced: Callable[[], object] = int
+        self._ahead = 0
 
     def now(self) -> int:
         """Return the time in nanoseconds since the epoch."""
-        return time_ns()
+        if self.rate == 1:
+            return time_ns() + self._ahead
+        return self.start + int((time_ns() - self.start) * self.rate) + self._ahead
+
+    def elapsed(self) -> int:
+        """Return the nanoseconds since the scenario began."""
+        return self.now() - self.start
+
+    def advance(self, seconds: float) -> None:
+        """Put the clock forward; what was to change meanwhile changes now.
+
+        Raises:
+            ValueError: the time is below zero: no clock here goes back.
+        """
+        if seconds < 0:
+            raise ValueError(f"expected a time of at least 0 s, found {seconds!r}")
+        self._ahead += round(seconds * SECOND)
+        self.advanced()

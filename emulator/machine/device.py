@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Architecture,
         Brand,
         ComputeMode,
+        Failure,
         RecoveryAction,
         VirtualizationMode,
     )
@@ -37,7 +38,7 @@ class Device(Figures):
     """One GPU: its own figures here, the rest in groups by meaning. All of it may be changed.
 
     Words such as ``brand`` are the headers' names without their prefixes (``words.py`` has them
-    all). ``performance_state`` is 0 to 15; P0 is the fastest.
+    all). ``performance_state`` is 0 to 15; P0 is the fastest. ``failure`` is None while it works.
     """
 
     __slots__ = (
@@ -60,6 +61,7 @@ class Device(Figures):
         "ecc",
         "encoder",
         "fabric",
+        "failure",
         "fans",
         "gsp",
         "index",
@@ -109,6 +111,7 @@ class Device(Figures):
     reset_required: bool | None
     drain_recommended: bool | None
     recovery_action: RecoveryAction
+    failure: Failure | None
     cuda: dict[str, int]
     board: Board
     inforom: Inforom

@@ -9,13 +9,21 @@ from .drivers import nvml_version
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
+    from typing import Any, Callable
+
+    from .changes import Schedule
+
+    Hook = Callable[[Any], Callable[..., Any]]
 
 __all__ = ["FORMAT", "Machine"]
 
 #: The plan format that this package reads. A plan and its reader travel together, so there is
 #: one number and no migration: another number means that two installations got mixed.
-FORMAT = 1
+FORMAT = 2
+
+
+def _no_hook(what: Any) -> Callable[..., Any]:
+    raise ValueError(f"a machine by itself has no Python function {what!r}")
 
 
 class Machine:
@@ -26,22 +34,46 @@ class Machine:
         cuda_version: 1000 x major + 10 x minor, for example 13000.
         nvml_version: for example "13.580.126.09".
         devices: the GPUs, in NVML's order (by PCI bus id, as the plan lists them).
-        clock: the time that the machine's events and samples are stamped with.
+        clock: the time that everything on the machine is stamped with, and that changes go by.
 
     Raises:
         ValueError: the plan is of another format.
     """
 
-    __slots__ = ("clock", "cuda_version", "devices", "driver_version", "nvml_version")
+    __slots__ = (
+        "_schedule",
+        "clock",
+        "cuda_version",
+        "devices",
+        "driver_version",
+        "nvml_version",
+    )
 
-    def __init__(self, plan: Mapping[str, Any]) -> None:
+    def __init__(self, plan: Mapping[str, Any], hook: Hook = _no_hook) -> None:
+        """`hook` makes a function of what a change of the plan has under `run`."""
         if plan["format"] != FORMAT:
             raise ValueError(f"plan of format {plan['format']!r}, expected {FORMAT}")
-        self.clock = Clock()
+        self.clock = Clock(**plan["clock"])
         self.driver_version: str = plan["driver"]
         self.cuda_version: int = plan["cuda"]
         self.nvml_version = nvml_version(self.driver_version, self.cuda_version)
         self.devices = [Device(gpu) for gpu in plan["gpus"]]
+        self._schedule: Schedule | None = None
+        if plan["changes"]:
+            from .changes import Schedule
+
+            self._schedule = Schedule(plan["changes"], hook)
+            self.clock.advanced = self.catch_up
+            self.catch_up()
+
+    def catch_up(self) -> None:
+        """Let happen what was to happen by now. Calls do it, and so does `clock.advance`."""
+        if self._schedule is not None:
+            self._schedule.run(self, self.clock.elapsed())
+
+    def plugged(self) -> list[Device]:
+        """Return the devices that a driver finds: those that are not unplugged."""
+        return [device for device in self.devices if device.failure != "unplugged"]
 
     def __repr__(self) -> str:
         return f"Machine(driver_version={self.driver_version!r}, devices={self.devices!r})"

@@ -15,6 +15,7 @@ AddressingMode = str
 ComputeMode = str
 EventReason = str
 FabricState = str
+Failure = str
 ProcessType = str
 RecoveryAction = str
 VirtualizationMode = str
@@ -46,6 +47,8 @@ WORDS = {
         *("sw_thermal_slowdown", "hw_thermal_slowdown", "hw_power_brake_slowdown"),
         "display_clock_setting",
     ),
+    # what can become of a GPU: off the bus, in need of a reset, taken out
+    "Failure": ("lost", "reset_required", "unplugged"),
     # NVML_GPU_FABRIC_STATE_*
     "FabricState": ("NOT_SUPPORTED", "NOT_STARTED", "IN_PROGRESS", "COMPLETED"),
     # as nvidia-smi prints them

@@ -26,7 +26,6 @@ implements_each(
         "nvmlDeviceGetBrand": lambda device: getattr(constants, "BRAND_" + device.brand),
         "nvmlDeviceGetBusType": lambda device: constants.BUS_TYPE_PCIE,
         "nvmlDeviceGetCudaComputeCapability": lambda device: device.compute_capability,
-        "nvmlDeviceGetIndex": lambda device: device.index,
         "nvmlDeviceGetMinorNumber": lambda device: device.minor_number,
         "nvmlDeviceGetModuleId": lambda device: device.board.module_id,
         "nvmlDeviceGetMultiGpuBoard": lambda device: device.board.multi_gpu,

@@ -6,7 +6,7 @@ Every client begins here, so nothing is imported that a cold start would have to
 from __future__ import annotations
 
 from . import _status as status
-from .library import Nvml, NvmlError, implements
+from .library import Nvml, NvmlError, api, implements
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,21 +19,33 @@ __all__: list[str] = []
 
 @implements("nvmlDeviceGetCount", "nvmlDeviceGetCount_v2")
 def count(nvml: Nvml) -> int:
-    return len(nvml.machine.devices)
+    return len(nvml.devices)
 
 
 @implements("nvmlDeviceGetHandleByIndex", "nvmlDeviceGetHandleByIndex_v2")
 def handle_by_index(nvml: Nvml, index: int) -> Device:
-    if index >= len(nvml.machine.devices):
+    if index >= len(nvml.devices):
         raise NvmlError(status.INVALID_ARGUMENT)
-    return nvml.machine.devices[index]
+    return working(nvml.devices[index])
+
+
+def working(device: Device) -> Device:
+    """A device that a handle can be had of: a lost one says so."""
+    if device.failure:
+        raise NvmlError(api.codes.failed[device.failure])
+    return device
 
 
 def find(nvml: Nvml, condition: Callable[[Device], bool]) -> Device:
-    for device in nvml.machine.devices:
+    for device in nvml.devices:
         if condition(device):
-            return device
+            return working(device)
     raise NvmlError(status.NOT_FOUND)
+
+
+@implements("nvmlDeviceGetIndex")
+def index(nvml: Nvml, device: Device) -> int:
+    return nvml.devices.index(device)
 
 
 @implements("nvmlDeviceGetHandleBySerial")

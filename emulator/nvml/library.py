@@ -34,6 +34,8 @@ api = Api(
             "nvmlGpmSample_t",
         )
     ),
+    device_types=frozenset(("nvmlDevice_t",)),
+    device_keys={"index": "index", "uuid": "uuid", "serial": "serial", "pciBusId": "pci"},
     codes=Codes(
         uninitialized=status.UNINITIALIZED,
         invalid_argument=status.INVALID_ARGUMENT,
@@ -42,6 +44,11 @@ api = Api(
         version_mismatch=status.ARGUMENT_VERSION_MISMATCH,
         not_supported=status.NOT_SUPPORTED,
         unknown=status.UNKNOWN,
+        failed={
+            "lost": status.GPU_IS_LOST,
+            "reset_required": status.RESET_REQUIRED,
+            "unplugged": status.GPU_IS_LOST,
+        },
     ),
 )
 implements = api.implements
@@ -70,7 +77,9 @@ class Nvml(Library):
         self.inits = 0
 
     def init(self) -> None:
-        """One nvmlInit."""
+        """One nvmlInit. The first finds the devices."""
+        if not self.ready:
+            self.devices = self.machine.plugged()
         self.inits += 1
         self.ready = True
 

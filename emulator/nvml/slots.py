@@ -123,9 +123,9 @@ def field_values(device: Device, words: tuple[int, ...]) -> None:
 def bus_id(nvml: Nvml, words: tuple[int, ...]) -> None:
     """(unsigned index, char *, unsigned length): for the message about a device without handle."""
     index = words[0] & UINT
-    if index >= len(nvml.machine.devices):
+    if index >= len(nvml.devices):
         raise NvmlError(status.INVALID_ARGUMENT)
-    put_text(nvml.machine.devices[index].pci.bus_id_legacy, words[1], words[2] & UINT)
+    put_text(nvml.devices[index].pci.bus_id_legacy, words[1], words[2] & UINT)
 
 
 def common_ancestor(nvml: Nvml, words: tuple[int, ...]) -> None:

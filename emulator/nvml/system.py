@@ -97,7 +97,7 @@ def cuda_driver_version(nvml: Nvml) -> int:
 
 @implements("nvmlSystemGetProcessName")
 def process_name(nvml: Nvml, pid: int) -> str:
-    for device in nvml.machine.devices:
+    for device in nvml.devices:
         for process in device.processes:
             if process.pid == pid:
                 return process.name

@@ -34,7 +34,7 @@ def common_ancestor(device1: Device, device2: Device) -> int:
 
 @implements("nvmlDeviceGetTopologyNearestGpus", sizes=True)
 def nearest(nvml: Nvml, device: Device, level: int) -> list[Device]:
-    others = [other for other in nvml.machine.devices if other is not device]
+    others = [other for other in nvml.devices if other is not device]
     return [other for other in others if common_ancestor(device, other) == level]
 
 
@@ -42,7 +42,7 @@ def nearest(nvml: Nvml, device: Device, level: int) -> list[Device]:
 def devices_near(nvml: Nvml, cpu_number: int) -> list[Device]:
     if cpu_number >= (os.cpu_count() or 1):
         raise NvmlError(status.INVALID_ARGUMENT)
-    return nvml.machine.devices
+    return nvml.devices
 
 
 def words(numbers: int, size: int) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from _thread import RLock
 
 from . import escape
 from .binding import Binder, prototype
@@ -48,6 +49,8 @@ class Attachment:
         self._control = control
         self.session: Optional[Session] = None
         self._current = current
+        self._filling = RLock()  # reentrant: a signal handler may call in the middle
+        self._epoch = 0  # of the slots' contents
         self._slots = (ctypes.c_size_t * control.count).from_address(control.slots)
         self._callbacks: dict[tuple[int, str], Any] = {}
         self._answers: dict[int, Callable[..., Any]] = {}
@@ -62,7 +65,13 @@ class Attachment:
             self.api.modules = session.plan["handlers"][self.api.name]
             self.library.reset(session.machine)
             self.library.observer = session.observer.note if session.traced else None
-        ctypes.memset(self._slots, 0, ctypes.sizeof(self._slots))
+        self.rebind()
+
+    def rebind(self) -> None:
+        """Empty the slots: what is to answer is asked anew."""
+        with self._filling:
+            self._epoch += 1
+            ctypes.memset(self._slots, 0, ctypes.sizeof(self._slots))
 
     def _symbol_address(self, name: str) -> int:
         from .exports import symbol_finder  # here, as few programs ask
@@ -71,12 +80,23 @@ class Attachment:
         return self.library.symbol_address(name)
 
     def bind(self, slot: int) -> int:
-        """Fill an empty slot and return its content; 0, after a line on stderr, when it fails."""
+        """Fill an empty slot and return its content; 0, after a line on stderr, when it fails.
+
+        Any slot comes here, too, when live control has said something.
+        """
         try:
+            written = self._control.written[0]
             session = self._current()
+            if written != self._control.read:
+                if session is not None:
+                    session.refresh()
+                self._control.read = written
+            epoch = self._epoch
             address = ctypes.cast(self._callback(slot, session), ctypes.c_void_p).value or 0
-            if session is self.session:  # else another thread switched scenarios meanwhile
-                self._slots[slot] = address
+            with self._filling:
+                # Else another thread switched scenarios, or what is watched, meanwhile.
+                if session is self.session and epoch == self._epoch:
+                    self._slots[slot] = address
             return address
         except BaseException as error:
             if self._is_the_hosts(error):

@@ -160,6 +160,9 @@ class Binder:
             given = f" and a{index}" if parameter.name in self.nullable else ""
             self.lines.append(f"if v{index} is None{given}: return {code}")
             self.values[parameter.key] = f"v{index}"
+            if parameter.type in self.api.device_types and self.codes.failed:
+                self.names["failed"] = self.codes.failed
+                self.lines.append(f"if v{index}.failure: return failed[v{index}.failure]")
         elif self._returns_status and self.api.types.is_enum(parameter.type):
             self.names[f"members{index}"] = frozenset(
                 self.api.types.members(parameter.type).values()

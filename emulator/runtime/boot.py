@@ -19,6 +19,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Optional
 
+    from .session import Sink
+
 __all__ = ["Control", "attach", "attachments", "current", "play", "resume"]
 
 
@@ -34,6 +36,8 @@ class Control(ctypes.Structure):
         ("slots", ctypes.c_void_p),
         ("bind", ctypes.c_void_p),
         ("raise_", ctypes.c_void_p),
+        ("written", ctypes.POINTER(ctypes.c_uint64)),
+        ("read", ctypes.c_uint64),
         ("embedded", ctypes.c_uint32),
     ]
 
@@ -60,7 +64,9 @@ def attach(address: int) -> None:
         if control.bind:
             return  # another thread's first call came first
         if _session is None and control.testbed:
-            _session = Session(find_plan(os.fsdecode(control.testbed)))
+            folder = os.fsdecode(control.testbed)
+            _session = Session(find_plan(folder), folder)
+            _session.rewatch = _rewatch
         control.embedded = hasattr(sys, "_nvemu_embedded")
         attachment = Attachment(control, current)
         attachment.reset(_session)
@@ -86,17 +92,24 @@ def rescue(unraisable: Any) -> None:
 def current() -> Optional[Session]:
     """The session that is played, told first when this process turns out to be a fork's child."""
     if _session is not None and _session.pid != os.getpid():
-        _session.pid = os.getpid()
+        _session.forked()
         for attachment in attachments:
             attachment.library.forked()
     return _session
 
 
-def play(plan: dict[str, Any]) -> Session:
-    """Play `plan` from here on."""
-    session = Session(plan)
+def play(plan: dict[str, Any], sink: Optional[Sink] = None) -> Session:
+    """Play `plan` from here on; `sink` is given the record of each call."""
+    session = Session(plan, sink=sink)
+    session.rewatch = _rewatch
     resume(session)
     return session
+
+
+def _rewatch() -> None:
+    """Have each function bound anew, as another way through it may be needed."""
+    for attachment in attachments:
+        attachment.rebind()
 
 
 def resume(session: Optional[Session]) -> None:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Call"]
 
-DEVICE_TYPES = ("nvmlDevice_t", "CUdevice")
 SHOWN = 16  # elements of an array that a trace shows
 
 
@@ -34,10 +33,27 @@ class Call:
     @property
     def device_index(self) -> Optional[int]:
         """The index of the device that the call is about; None when it names none."""
-        for parameter, word in zip(self.function.parameters or (), self.words):
-            if parameter.type in DEVICE_TYPES and not parameter.is_pointer:
-                device = self.library.handles(parameter.type).objects.get(word)
-                return None if device is None else int(device.index)
+        parameter = self.library.api.device_parameter(self.function)
+        if parameter is None:
+            return None
+        word = self.words[(self.function.parameters or ()).index(parameter)]
+        if parameter.type in self.library.api.device_types:
+            device = self.library.handles(parameter.type).objects.get(word)
+            return None if device is None else int(device.index)
+        return self._looked_up(self.library.api.device_keys[parameter.name], parameter, word)
+
+    def _looked_up(self, key: str, parameter: Parameter, word: Any) -> Optional[int]:
+        """The index of the device that a function which answers a handle is asked for."""
+        devices = self.library.devices or self.library.machine.devices
+        if not parameter.is_pointer:
+            return int(devices[word].index) if 0 <= word < len(devices) else None
+        if parameter.type != "char" or word < NULL_PAGE:
+            return None
+        text = convert.read_text(word)
+        for device in devices:
+            known = device.pci.bus_id if key == "pci" else getattr(device, key)
+            if text == known or (key == "pci" and _address(text) == _address(known)):
+                return int(device.index)
         return None
 
     def arguments(self, succeeded: bool) -> dict[str, Any]:
@@ -59,11 +75,11 @@ class Call:
         if parameter.type == "char" and parameter.length:
             return convert.read_text(word)
         if parameter.length:
-            length = self._length(parameter)
-            return self._elements(parameter, word, length)
+            return self._elements(parameter, word, self.length(parameter))
         return self._elements(parameter, word, 1)[0]
 
-    def _length(self, parameter: Parameter) -> int:
+    def length(self, parameter: Parameter) -> int:
+        """How many elements an array of the client has."""
         length = (parameter.length or "1").lstrip("*")
         if length.isdigit():
             return int(length)
@@ -73,11 +89,16 @@ class Call:
             return int(word)
         return convert.int_at(word) if word else 0
 
-    def _elements(self, parameter: Parameter, address: int, length: int) -> list[Any]:
+    def element_type(self, parameter: Parameter, address: int) -> Any:
+        """The C type of what a pointer points to, a struct in the client's version."""
         types = self.library.api.types
         kind = types[parameter.type]
         if types.is_struct(parameter.type):
             kind = types.versions(parameter.versions).get(convert.int_at(address), kind)
+        return kind
+
+    def _elements(self, parameter: Parameter, address: int, length: int) -> list[Any]:
+        kind = self.element_type(parameter, address)
         array = (kind * max(0, min(length, SHOWN))).from_address(address)
         return [self._plain(parameter.type, element) for element in array]
 
@@ -105,3 +126,9 @@ class Call:
         if isinstance(value, bytes):
             return value.decode("latin-1")
         return self._plain("", value) if hasattr(value, "_fields_") else value
+
+
+def _address(text: str) -> list[str]:
+    """What a bus id says, however many zeros and parts it is written with."""
+    parts = ["0", *text.partition(".")[0].split(":")][-3:]
+    return [part.upper().lstrip("0") for part in parts]

@@ -1,62 +1,169 @@
-"""Faults: what a scenario wants to happen instead of the answer.
+"""Faults: which calls a scenario wants something else to happen to than the answer.
 
 The plan names the functions of a rule one by one (globs are resolved by the launcher), so that a
-function that no rule names pays nothing for the others.
+function that no rule names pays nothing for the others. What then happens is in `effects`.
 """
 
 from __future__ import annotations
 
-from _thread import allocate_lock
+from _thread import RLock, get_ident
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any, Optional
 
     from .call import Call
+    from .session import Session
 
 __all__ = ["Faults", "Rule"]
 
+#: What a rule may have that takes more than returning its code.
+EFFECTS = ("delay", "block", "signal", "exit", "run", "writes", "corrupt")
+
+WORD = (1 << 64) - 1
+
 
 class Rule:
-    """One fault: it fires on calls of its functions, of its device, with its numbers.
+    """One fault: the calls that it is about, and what happens to them.
 
-    A call's number counts, from 1, those calls of this process that the rule's functions and
-    device match.
+    A call's number counts, from 1, those calls of this process that match all else but the
+    probability.
     """
 
-    __slots__ = ("calls", "code", "count", "device", "functions", "library")
+    __slots__ = (
+        "after",
+        "armed",
+        "calls",
+        "code",
+        "count",
+        "devices",
+        "effects",
+        "functions",
+        "library",
+        "name",
+        "probability",
+        "process",
+        "released",
+        "seed",
+        "thread",
+        "time",
+    )
 
     def __init__(self, plan: dict[str, Any]) -> None:
+        get = plan.get
+        self.name: str = plan["name"]
         self.functions = frozenset(plan["functions"])
         self.library: str = plan["library"]
-        self.device: Optional[int] = plan["device"]
-        # Ranges with both ends in them; a last of None is open. None at all: every call.
-        self.calls: list[tuple[int, Optional[int]]] = [(a, b) for a, b in plan["calls"]]
-        self.code: int = plan["code"]
+        self.devices: Optional[list[int]] = plan["devices"]
+        # (first, last, step), both ends in them; a last of None is open. None at all: every call.
+        self.calls: list[tuple[int, Optional[int], int]] = [tuple(entry) for entry in plan["calls"]]
+        self.process: Any = get("process")
+        self.thread: Any = get("thread")
+        self.time: Any = get("time")
+        self.after = frozenset(get("after", ()))
+        self.armed = not self.after
+        self.probability: Optional[float] = get("probability")
+        self.seed: int = get("seed", 0)
+        self.code: Optional[int] = get("code")
+        self.effects: dict[str, Any] = {key: plan[key] for key in EFFECTS if key in plan}
         self.count = 0
+        self.released = 0  # how often live control has let go of the calls that it blocks
 
-    def fires(self, call: Call) -> bool:
+    def fires(self, call: Call, session: Session) -> bool:
         """Whether this is a call that the rule decides; counts it when it matches."""
-        if call.function.name not in self.functions:
+        armed = self.armed
+        if call.function.name in self.after:
+            self.armed = True
+        if not armed or call.function.name not in self.functions:
             return False
-        if self.device is not None and call.device_index != self.device:
+        if self.devices is not None and call.device_index not in self.devices:
+            return False
+        if self.process is not None and not session.is_process(self.process):
+            return False
+        if self.thread is not None and not session.is_thread(self.thread):
+            return False
+        if self.time is not None and not self._is_time(session.machine.clock.elapsed()):
             return False
         self.count += 1
+        return self._is_number() and self._is_drawn()
+
+    def _is_time(self, now: int) -> bool:
+        first, last = self.time
+        return bool(first <= now and (last is None or now <= last))
+
+    def _is_number(self) -> bool:
         return not self.calls or any(
-            first <= self.count and (last is None or self.count <= last)
-            for first, last in self.calls
+            first <= self.count
+            and (last is None or self.count <= last)
+            and (self.count - first) % step == 0
+            for first, last, step in self.calls
         )
+
+    def _is_drawn(self) -> bool:
+        return self.probability is None or draw(self.seed, self.count) < self.probability
+
+
+def draw(seed: int, count: int) -> float:
+    """A number from 0 up to 1 that depends on nothing but these two: splitmix64's output."""
+    return mix(seed * 0x9E3779B97F4A7C15 + count * 0xD1B54A32D192ED03) / (WORD + 1)
+
+
+def mix(value: int) -> int:
+    """One step of splitmix64: 64 bits that look random, out of 64 bits."""
+    value = (value + 0x9E3779B97F4A7C15) & WORD
+    value = ((value ^ value >> 30) * 0xBF58476D1CE4E5B9) & WORD
+    value = ((value ^ value >> 27) * 0x94D049BB133111EB) & WORD
+    return value ^ value >> 31
 
 
 class Faults:
-    """The rules of a scenario, in their order: the first that fires decides."""
+    """The rules of a session, in their order: the first that fires decides.
 
-    def __init__(self, rules: list[dict[str, Any]]) -> None:
-        self.rules = [Rule(rule) for rule in rules]
-        self._counting = allocate_lock()
+    What live control adds stands before what the scenario has.
+    """
 
-    def decide(self, call: Call) -> Optional[Rule]:
+    def __init__(self, plans: list[dict[str, Any]]) -> None:
+        self.rules = [Rule(plan) for plan in plans]
+        # Reentrant: a signal handler of the host may call the library in the middle of a call.
+        self._lock = RLock()
+        self._threads: list[int] = []
+
+    @property
+    def watched(self) -> set[str]:
+        """The functions whose calls must be looked at; "*" when it is those of all functions."""
+        names = {name for rule in self.rules for name in (*rule.functions, *rule.after)}
+        return names | {"*" for rule in self.rules if isinstance(rule.thread, int)}
+
+    def decide(self, call: Call, session: Session) -> Optional[Rule]:
         """The rule that fires on this call. All that match count it, also those behind it."""
-        with self._counting:
-            firing = [rule for rule in self.rules if rule.fires(call)]
+        with self._lock:
+            if get_ident() not in self._threads:
+                self._threads.append(get_ident())
+            firing = [rule for rule in self.rules if rule.fires(call, session)]
         return firing[0] if firing else None
+
+    def thread_number(self) -> int:
+        """Which thread of this process the current one is, by the order of their first calls."""
+        return self._threads.index(get_ident()) + 1
+
+    def add(self, plans: list[dict[str, Any]]) -> None:
+        """Put rules before all others."""
+        with self._lock:
+            self.rules = [*map(Rule, plans), *self.rules]
+
+    def clear(self, name: Optional[str]) -> None:
+        """Drop the rules of a name, or all; what they block goes on."""
+        with self._lock:
+            gone = list(self._named(name))
+            self.rules = [rule for rule in self.rules if rule not in gone]
+        for rule in gone:
+            rule.released += 1
+
+    def release(self, name: Optional[str]) -> None:
+        """Let go of the calls that the rules of a name, or all, block at this moment."""
+        for rule in self._named(name):
+            rule.released += 1
+
+    def _named(self, name: Optional[str]) -> Iterator[Rule]:
+        return (rule for rule in self.rules if name is None or rule.name == name)

@@ -30,10 +30,7 @@ class _Context:
     object_pairs_hook = None
     parse_float = float
     parse_int = int
-
-    @staticmethod
-    def parse_constant(name: str) -> float:
-        raise ValueError(f"{name} is not JSON")
+    parse_constant = float  # NaN and Infinity, as `json` writes them
 
 
 def loads(text: str) -> Any:
@@ -57,6 +54,8 @@ def dumps(value: Any) -> str:
         return _quote(value)
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, float) and value - value != 0:
+        return _quote(repr(value))  # neither infinity nor what is no number is JSON
     if isinstance(value, (int, float)):
         return repr(value)
     if isinstance(value, dict):

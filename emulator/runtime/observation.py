@@ -11,10 +11,11 @@ from .trace import Trace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable
+    from typing import Any, Callable, Optional
 
     from ..api import Function, Library
-    from .session import Session
+    from .faults import Rule
+    from .session import Session, Sink
 
 __all__ = ["Observer"]
 
@@ -26,7 +27,9 @@ class Observer:
         plan = session.plan
         self.session = session
         self.faults = Faults(plan["faults"])
-        self.trace = Trace(plan["trace"]) if plan.get("trace") else None
+        self.record: Optional[Sink] = session.sink
+        if self.record is None and plan.get("trace"):
+            self.record = Trace(plan["trace"]).write
 
     def observe(
         self,
@@ -39,26 +42,44 @@ class Observer:
         """Make one call with its faults asked first and its record written."""
         call = Call(library, function, words)
         began = time.time_ns()
-        rule = self.faults.decide(call)
-        if not handled and rule is None:
+        self.session.machine.catch_up()
+        rule = self.faults.decide(call, self.session)
+        if not handled and (rule is None or rule.code is None):
             self.session.miss(function.name)
         self.session.error = None
-        status = answer(*words) if rule is None else rule.code
-        if self.trace is not None:
+        if rule is None:
+            status = answer(*words)
+        elif not rule.effects and rule.code is not None:
+            status = rule.code
+        else:
+            status = self._perform(rule, call, answer, began)
+        if self.record is not None:
             record = self._record(call, status, began)
             if rule is not None:
-                record["fault"] = True
+                record["fault"] = rule.name
             elif not handled:
                 record["handler"] = False
-            self.trace.write(record)
+            self.record(record)
         return status
+
+    def _perform(self, rule: Rule, call: Call, answer: Callable[..., Any], began: int) -> Any:
+        from .effects import perform  # here, as most faults only return a code
+
+        def announce(what: str) -> None:
+            if self.record is not None:
+                record = self._base(call.library, call.function.name, began)
+                arguments = call.arguments(succeeded=False)
+                ending = {"arguments": arguments, "code": None, "status": what, "fault": rule.name}
+                self.record({**record, **ending})
+
+        return perform(rule, call, self.session, lambda: answer(*call.words), announce)
 
     def note(self, library: Library, function: str, arguments: dict[str, Any], code: int) -> None:
         """Trace a call that came by no slot."""
-        if self.trace is not None:
+        if self.record is not None:
             record = self._base(library, function, time.time_ns())
             status = library.api.status_name(code)
-            self.trace.write({**record, "arguments": arguments, "code": code, "status": status})
+            self.record({**record, "arguments": arguments, "code": code, "status": status})
 
     def _base(self, library: Library, function: str, began: int) -> dict[str, Any]:
         return {

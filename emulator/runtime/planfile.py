@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "plan"]
 
-FORMAT = 1
+FORMAT = 2
 
 # `nvemu`, whatever the host's PYTHON variables say and lies in its working directory.
 _NVEMU = "import sys; sys.path.insert(0, sys.argv.pop(1)); from emulator.cli import main; main()"

@@ -6,25 +6,33 @@ Not loaded in foreign processes: Python 3.11 and later, and msgspec.
 from __future__ import annotations
 
 from .catalogue import Names, load, names, parse_gpus
+from .changes import changes
 from .errors import ScenarioError, ScenarioFileError, UnknownNameError
+from .faults import rules
+from .loader import Loader
 from .resolve import resolve
-from .schema import Fault, Gpu, Scenario
+from .schema import Change, Fault, Gpu, Scenario
 from .toml import dumps, loads
-from .vocabulary import Vocabulary
+from .vocabulary import Signature, Vocabulary
 
 __all__ = [
+    "Change",
     "Fault",
     "Gpu",
+    "Loader",
     "Names",
     "Scenario",
     "ScenarioError",
     "ScenarioFileError",
+    "Signature",
     "UnknownNameError",
     "Vocabulary",
+    "changes",
     "dumps",
     "load",
     "loads",
     "names",
     "parse_gpus",
     "resolve",
+    "rules",
 ]

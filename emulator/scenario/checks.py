@@ -6,33 +6,51 @@ A check takes the written value and returns the value to keep, or raises Scenari
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from types import FunctionType
 from typing import Any, TypeGuard
 
 from ..machine import DRIVERS
 from .calls import parse_calls
 from .errors import ScenarioError, UnknownNameError, nearest
 from .quantities import parse_quantity
+from .times import parse_duration, parse_rate, parse_span
 
 __all__ = [
-    "Check",
     "boolean",
     "bus_address",
     "bus_id",
     "calls",
+    "Check",
+    "clock",
     "code",
     "count",
     "description",
     "device",
     "driver",
+    "duration",
+    "environment",
     "functions",
+    "hook",
+    "integer",
     "library",
     "optional",
+    "origin",
+    "period",
+    "plain",
+    "probability",
     "quantity",
     "short",
+    "signal_name",
+    "span",
+    "table",
     "text",
     "utilization",
     "uuid",
+    "who",
+    "word",
 ]
 
 Check = Callable[[Any], Any]
@@ -148,8 +166,10 @@ def functions(value: object) -> str | tuple[str, ...]:
     return value if isinstance(value, str) else tuple(names)
 
 
-def code(value: object) -> str | int:
-    """Check the form of a status code: a name or a number."""
+def code(value: object) -> str | int | None:
+    """Check the form of a status code: a name or a number; None is none."""
+    if value is None:
+        return None
     if isinstance(value, str) and value:
         return value
     if _is_integer(value) and 0 <= value < 1 << 31:
@@ -165,19 +185,181 @@ def library(value: object) -> str:
     return str(value)
 
 
-def device(value: object) -> int | str:
-    """Check the form of what picks a device: its index or its UUID."""
+def device(value: object) -> int | str | tuple[int | str, ...]:
+    """Check the form of what picks devices: an index, a UUID, a profile, or a list of them."""
+    if isinstance(value, (list, tuple)) and value:
+        return tuple(_one_device(entry) for entry in value)
+    return _one_device(value)
+
+
+def _one_device(value: object) -> int | str:
     if _is_integer(value) and value >= 0:
         return value
-    if isinstance(value, str) and _UUID.fullmatch(value):
-        return uuid(value)
-    raise ScenarioError(f"expected the index or the UUID of a GPU, found {value!r}")
+    if isinstance(value, str) and value:
+        return uuid(value) if _UUID.fullmatch(value) else value
+    problem = "expected the index, the UUID or the profile of a GPU, or a list of them"
+    raise ScenarioError(f"{problem}, found {value!r}")
 
 
 def calls(value: Any) -> Any:
     """Check call numbers, see ``parse_calls``."""
     parse_calls(value)
     return tuple(value) if isinstance(value, list) else value
+
+
+def who(what: str) -> Check:
+    """Return the check of what picks a process or thread: a number from 1 on, a name or a glob."""
+
+    def check(value: object) -> int | str:
+        if (_is_integer(value) and 0 < value < 1 << 31) or (isinstance(value, str) and value):
+            return value
+        problem = f"expected the name of a {what}, a glob, or its number from 1 on"
+        raise ScenarioError(f"{problem}, found {value!r}")
+
+    return check
+
+
+def duration(value: Any) -> Any:
+    """Check a time, see ``parse_duration``."""
+    parse_duration(value)
+    return value
+
+
+def period(value: Any) -> Any:
+    """Check how long it is from one time to the next: not shorter than a millisecond."""
+    if parse_duration(value) < 1_000_000:
+        raise ScenarioError(f"expected at least '1 ms', found {value!r}")
+    return value
+
+
+def span(value: Any) -> Any:
+    """Check a span of time, see ``parse_span``."""
+    parse_span(value)
+    return value
+
+
+def clock(value: Any) -> Any:
+    """Check the clock of a scenario, see ``parse_rate``."""
+    parse_rate(value)
+    return value
+
+
+def probability(value: object) -> float:
+    """Check how likely something is: above 0 and up to 1."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= 1:
+        return value
+    raise ScenarioError(f"expected a number above 0 and up to 1, found {value!r}")
+
+
+def integer(least: int, most: int) -> Check:
+    """Return the check of an integer in bounds."""
+
+    def check(value: object) -> int:
+        if not _is_integer(value) or not least <= value <= most:
+            raise ScenarioError(f"expected an integer from {least} to {most}, found {value!r}")
+        return value
+
+    return check
+
+
+def signal_name(value: object) -> str:
+    """Check a signal by name or number; it becomes its name, "SIGSEGV"."""
+    names = {entry.name: entry.name for entry in signal.Signals}
+    names |= {name.removeprefix("SIG"): name for name in names}
+    with suppress(ValueError):
+        if _is_integer(value):
+            return signal.Signals(value).name
+    name = names.get(value.upper()) if isinstance(value, str) else None
+    if name is None:
+        problem = f"expected a signal such as 'SIGSEGV', found {value!r}"
+        raise UnknownNameError(problem + nearest(value, names.values()))
+    return name
+
+
+def word(words: Collection[str]) -> Check:
+    """Return the check of one of certain words."""
+
+    def check(value: object) -> str:
+        if not isinstance(value, str) or value not in words:
+            raise UnknownNameError(
+                f"expected one of its words, found {value!r}{nearest(value, words)}"
+            )
+        return value
+
+    return check
+
+
+def table(check: Check) -> Check:
+    """Return the check of a table whose values all pass another check."""
+
+    def check_all(value: object) -> dict[str, Any]:
+        if not isinstance(value, Mapping):
+            raise ScenarioError(f"expected a table, found {value!r}")
+        return {_key(key): _within(key, check, entry) for key, entry in value.items()}
+
+    return check_all
+
+
+def _key(key: object) -> str:
+    if not isinstance(key, str) or not key:
+        raise ScenarioError(f"expected a name, found {key!r}")
+    return key
+
+
+def _within(key: str, check: Check, value: object) -> Any:
+    try:
+        return check(value)
+    except ScenarioError as error:
+        raise error.within(key) from None
+
+
+def plain(value: Any) -> Any:
+    """Check a value that TOML can write: a number, text, true or false, a list or table of such."""
+    if isinstance(value, Mapping):
+        return table(plain)(value)
+    if isinstance(value, (list, tuple)):
+        return [_within(index, plain, entry) for index, entry in enumerate(value)]  # type: ignore[arg-type]
+    if isinstance(value, int) and -(1 << 63) <= value < 1 << 64:
+        return value
+    if isinstance(value, (str, float)):
+        return value
+    raise ScenarioError(f"expected a number, text, a list or a table, found {value!r}")
+
+
+def origin(value: object) -> tuple[str, ...]:
+    """Check the addresses of public documents."""
+    addresses = value if isinstance(value, (list, tuple)) else (value,)
+    return tuple(_address(entry) for entry in addresses)
+
+
+def _address(value: object) -> str:
+    if not text(value).startswith("https://"):
+        raise ScenarioError(f"expected an address such as 'https://...', found {value!r}")
+    return str(value)
+
+
+#: What nvemu itself sets, or what would lead a program past it.
+_RESERVED = ("LD_LIBRARY_PATH", "LD_PRELOAD", "NVEMU_")
+
+
+def environment(value: object) -> dict[str, str]:
+    """Check variables for the program."""
+    variables: dict[str, str] = table(text)(value)
+    for name in variables:
+        if name.startswith(_RESERVED) or "=" in name or not name.isprintable():
+            problem = f"expected a variable that nvemu does not set itself, found {name!r}"
+            raise ScenarioError(problem, key=(name,))
+    return variables
+
+
+def hook(value: object) -> Any:
+    """Check a Python function, or the form of "file.py:function"."""
+    if isinstance(value, FunctionType):
+        return value
+    path, colon, name = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+    if not (colon and path.endswith(".py") and name.isidentifier()):
+        raise ScenarioError(f"expected a function, or 'file.py:function', found {value!r}")
+    return value
 
 
 def _is_integer(value: object) -> TypeGuard[int]:

@@ -7,7 +7,7 @@ from typing import Any
 from ..machine.drivers import branch
 from .checks import bus_address
 from .errors import ScenarioError
-from .fields import SHORTCUTS
+from .figures import SHORTCUTS
 from .identity import free_address, make_serial, make_uuid
 from .profiles import Placement, Profile, merge, profile
 from .schema import Gpu, Scenario

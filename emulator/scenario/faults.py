@@ -1,14 +1,24 @@
-"""A scenario's faults, resolved into rules that name every function and code by itself."""
+"""A scenario's faults, resolved into rules that name every function, device and code by itself.
+
+A rule of the plan has, of these, what it needs: which calls it is about (`library`, `functions`,
+`devices`, `process`, `thread`, `time`, `after`, `calls`, `probability`, `seed`) and what happens to
+them (`delay`, `block`, `signal`, `exit`, `run`, `code`, `writes`, `corrupt`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import signal
+from collections.abc import Collection, Mapping, Sequence
 from fnmatch import filter as matching
 from typing import Any
 
 from .calls import parse_calls
 from .errors import ScenarioError, UnknownNameError, nearest
+from .hooks import located
+from .outputs import check_corrupt, check_writes
+from .picking import devices
 from .schema import Fault
+from .times import parse_duration, parse_span
 from .vocabulary import Vocabulary
 
 __all__ = ["rules"]
@@ -18,11 +28,20 @@ _PREFIXES = {"nvml": ("NVML_ERROR_", "NVML_"), "cuda": ("CUDA_ERROR_", "CUDA_")}
 
 
 def rules(
-    faults: Sequence[Fault], gpus: Sequence[dict[str, Any]], vocabulary: Vocabulary
+    faults: Sequence[Fault],
+    gpus: Sequence[dict[str, Any]],
+    vocabulary: Vocabulary,
+    folder: str = "",
 ) -> list[dict[str, Any]]:
     """Return the plan's rules, in the order of the faults; "rule" is the fault's index.
 
     A fault that names functions of both libraries becomes a rule for each, as their codes differ.
+
+    Args:
+        faults: what was written.
+        gpus: the devices of the plan.
+        vocabulary: the names that faults may use.
+        folder: what the paths of Python files are relative to.
 
     Raises:
         UnknownNameError: a function, glob, code or device that nothing is known by.
@@ -31,60 +50,130 @@ def rules(
     resolved = []
     for index, fault in enumerate(faults):
         try:
-            resolved += [{"rule": index, **rule} for rule in _rules(fault, gpus, vocabulary)]
+            name = fault.name or f"fault[{index}]"
+            made = _rules(fault, gpus, vocabulary, folder)
+            resolved += [{"rule": index, "name": name, **rule} for rule in made]
         except ScenarioError as error:
             raise error.within("fault", index) from None
     return resolved
 
 
 def _rules(
-    fault: Fault, gpus: Sequence[dict[str, Any]], vocabulary: Vocabulary
+    fault: Fault, gpus: Sequence[dict[str, Any]], vocabulary: Vocabulary, folder: str
 ) -> list[dict[str, Any]]:
-    functions = _functions(fault, vocabulary)
-    shared = {"device": _device(fault, gpus), "calls": parse_calls(fault.calls)}
+    functions = _able(fault, _functions(fault, "function", vocabulary), vocabulary)
+    after = _functions(fault, "after", vocabulary) if fault.after else None
+    shared = {
+        "devices": None if fault.device is None else devices(fault.device, gpus),
+        "calls": parse_calls(fault.calls),
+        **_given(fault, folder),
+    }
     codes = _codes(fault, functions, vocabulary)
-    return [
-        {"library": library, "functions": sorted(functions[library]), "code": code, **shared}
-        for library, code in codes.items()
-    ]
+    found = []
+    for library, code in codes.items():
+        rule = {"library": library, "functions": sorted(functions[library]), **shared}
+        if code is not None:
+            rule["code"] = code
+        if after is not None:
+            rule["after"] = sorted(set().union(*after.values()))
+        rule |= check_writes(fault.writes, library, rule["functions"], vocabulary)
+        rule |= check_corrupt(fault.corrupt, library, rule["functions"], vocabulary)
+        found.append(rule)
+    return found
 
 
-def _functions(fault: Fault, vocabulary: Vocabulary) -> dict[str, set[str]]:
+def _given(fault: Fault, folder: str) -> dict[str, Any]:
+    """Return what a fault says beyond the usual, as the plan has it."""
+    given = {
+        "process": fault.process,
+        "thread": fault.thread,
+        "time": None if fault.time is None else parse_span(fault.time),
+        "probability": fault.probability,
+        "seed": fault.seed if fault.probability is not None else None,
+        "delay": None if fault.delay is None else parse_duration(fault.delay),
+        "block": fault.block or None,
+        "signal": None if fault.signal is None else int(signal.Signals[str(fault.signal)]),
+        "exit": fault.exit,
+        "run": None if fault.run is None else located(fault.run, folder),
+    }
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _functions(fault: Fault, key: str, vocabulary: Vocabulary) -> dict[str, set[str]]:
     """Return library -> names, for the libraries in which the fault names a function."""
-    patterns = _patterns(fault)
-    libraries = [fault.library] if fault.library else list(vocabulary.functions)
+    written = getattr(fault, key)
+    libraries = [fault.library] if fault.library and key == "function" else [*vocabulary.functions]
     found: dict[str, set[str]] = {library: set() for library in libraries}
-    for position, pattern in enumerate(patterns):
-        hits = {name: _matching(vocabulary.functions[name], pattern) for name in libraries}
+    for position, pattern in enumerate(_patterns(written)):
+        hits = {name: _matching(vocabulary, name, pattern) for name in libraries}
         if not any(hits.values()):
-            at = () if isinstance(fault.function, str) else (position,)
+            at = () if isinstance(written, str) else (position,)
             known = [name for library in libraries for name in vocabulary.functions[library]]
             problem = f"expected an exported function{_of(fault)}, found {pattern!r}"
-            raise UnknownNameError(problem + nearest(pattern, known), key=("function", *at))
+            raise UnknownNameError(problem + nearest(pattern, known), key=(key, *at))
         for library in libraries:
             found[library] |= hits[library]
     return {library: names for library, names in found.items() if names}
 
 
-def _patterns(fault: Fault) -> list[str]:
-    return [fault.function] if isinstance(fault.function, str) else list(fault.function)
+def _patterns(written: str | Sequence[str]) -> list[str]:
+    return [written] if isinstance(written, str) else list(written)
 
 
-def _matching(names: Any, pattern: str) -> set[str]:
+def _matching(vocabulary: Vocabulary, library: str, pattern: str) -> set[str]:
+    names = vocabulary.functions[library]
+    if pattern in vocabulary.groups:
+        return set(vocabulary.groups[pattern][library])
     if not any(character in pattern for character in "*?["):
         return {pattern} if pattern in names else set()
     return set(matching(names, pattern))
 
 
-def _codes(fault: Fault, functions: dict[str, set[str]], vocabulary: Vocabulary) -> dict[str, int]:
+def _able(
+    fault: Fault, functions: Mapping[str, Collection[str]], vocabulary: Vocabulary
+) -> dict[str, set[str]]:
+    """Return the functions that the fault can be about; those only a glob reaches may be others."""
+    able: dict[str, set[str]] = {}
+    refused: dict[str, tuple[str, str]] = {}
+    for library, names in functions.items():
+        for name in names:
+            problem = _inability(fault, vocabulary, library, name)
+            if problem is None:
+                able.setdefault(library, set()).add(name)
+            elif name in _patterns(fault.function) or not refused:
+                refused[name] = problem
+    named = [name for name in _patterns(fault.function) if name in refused]
+    if named or not able:
+        name = named[0] if named else next(iter(refused))
+        key, problem = refused[name]
+        raise ScenarioError(problem, key=(key,))
+    return able
+
+
+def _inability(
+    fault: Fault, vocabulary: Vocabulary, library: str, name: str
+) -> tuple[str, str] | None:
+    """Return why a fault could never happen to a function: the key to blame and the problem."""
+    signature = vocabulary.signature(library, name)
+    if fault.returns is not None and not signature.returns_status:
+        return "returns", f"expected a function that returns a status code, found {name}"
+    if fault.device is not None and not signature.names_device:
+        return "device", f"expected a function that is called for a device, found {name}"
+    return None
+
+
+def _codes(
+    fault: Fault, functions: dict[str, set[str]], vocabulary: Vocabulary
+) -> dict[str, int | None]:
     """Return library -> code.
 
     A library that only globs reach into ("*") is left out if it does not have the code.
     """
-    if isinstance(fault.returns, int):
-        return dict.fromkeys(functions, fault.returns)
+    if fault.returns is None:
+        return dict.fromkeys(functions)
     codes = {library: _code(fault.returns, library, vocabulary) for library in functions}
-    named = [library for library, names in functions.items() if names & set(_patterns(fault))]
+    written = set(_patterns(fault.function))
+    named = [library for library, names in functions.items() if names & written]
     missing = [library for library, code in codes.items() if code is None]
     refused = [library for library in missing if library in named]
     if refused or len(missing) == len(codes):
@@ -92,20 +181,26 @@ def _codes(fault: Fault, functions: dict[str, set[str]], vocabulary: Vocabulary)
     return {library: code for library, code in codes.items() if code is not None}
 
 
-def _code(name: str, library: str, vocabulary: Vocabulary) -> int | None:
+def _code(code: str | int, library: str, vocabulary: Vocabulary) -> int | None:
     known = vocabulary.codes[library]
+    if isinstance(code, int):
+        return code if code in known.values() else None
     short = {_shortened(full, library): number for full, number in known.items()}
-    return known.get(name.upper(), short.get(name.upper()))
+    return known.get(code.upper(), short.get(code.upper()))
 
 
-def _unknown_code(name: str, libraries: Sequence[str], vocabulary: Vocabulary) -> ScenarioError:
+def _unknown_code(
+    code: str | int, libraries: Sequence[str], vocabulary: Vocabulary
+) -> ScenarioError:
+    problem = f"expected a code of {' and '.join(libraries)}, found {code!r}"
+    if isinstance(code, int):
+        return UnknownNameError(problem, key=("returns",))
     known = [
-        _shortened(code, library) for library in libraries for code in vocabulary.codes[library]
+        _shortened(name, library) for library in libraries for name in vocabulary.codes[library]
     ]
-    bare = name.upper()
+    bare = code.upper()
     for library in libraries:
         bare = _shortened(bare, library)
-    problem = f"expected a code of {' and '.join(libraries)}, found {name!r}"
     return UnknownNameError(problem + nearest(bare, known), key=("returns",))
 
 
@@ -114,22 +209,6 @@ def _shortened(name: str, library: str) -> str:
         if name.startswith(prefix):
             return name[len(prefix) :]
     return name
-
-
-def _device(fault: Fault, gpus: Sequence[dict[str, Any]]) -> int | None:
-    """Return the index of the fault's device; a machine must have it."""
-    if fault.device is None:
-        return None
-    if isinstance(fault.device, int):
-        if fault.device < len(gpus):
-            return fault.device
-        problem = f"expected the index of one of {len(gpus)} GPUs, found {fault.device}"
-        raise ScenarioError(problem, key=("device",))
-    uuids = [gpu["uuid"] for gpu in gpus]
-    if fault.device not in uuids:
-        problem = f"expected the UUID of a GPU of the scenario, found {fault.device!r}"
-        raise UnknownNameError(problem + nearest(fault.device, uuids), key=("device",))
-    return uuids.index(fault.device)
 
 
 def _of(fault: Fault) -> str:

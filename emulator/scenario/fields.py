@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
-from . import checks
+from ..machine.words import WORDS
+from . import checks, loader
 from .checks import Check
 from .errors import ScenarioError, format_key
+from .figures import SHORTCUTS, added_figures, changed_figures
 from .tree import check as check_figures
 
 __all__ = [
+    "CHANGE",
+    "CORRUPTIONS",
+    "EFFECTS",
     "FAULT",
     "GPU",
     "SCENARIO",
-    "SHORTCUTS",
+    "check_effect",
     "check_once",
     "check_single",
     "members",
     "normalize",
 ]
 
-#: NVML has room for this many characters and a final zero (NVML_DEVICE_NAME_V2_BUFFER_SIZE,
-#: NVML_DEVICE_SERIAL_BUFFER_SIZE in nvml.h).
-_LONGEST_NAME, _LONGEST_SERIAL = 95, 29
+#: NVML has room for this many characters and a final zero (NVML_DEVICE_SERIAL_BUFFER_SIZE in
+#: nvml.h). Names may be longer than NVML_DEVICE_NAME_V2_BUFFER_SIZE: clients are to meet that.
+_LONGEST_NAME, _LONGEST_SERIAL = 1000, 29
 
 
 def normalize(struct: Struct, table: Mapping[str, Check]) -> None:
@@ -68,15 +73,11 @@ def check_once(gpu: Any) -> None:
             raise ScenarioError(problem, key=(name,))
 
 
-#: Field of Gpu -> where the machine keeps it.
-SHORTCUTS: dict[str, tuple[str, ...]] = {
-    "name": ("name",),
-    "memory_total": ("memory", "total"),
-    "memory_used": ("memory", "used"),
-    "temperature": ("temperature", "gpu"),
-    "power_usage": ("power", "usage"),
-    "utilization": ("utilization", "gpu"),
-}
+def check_effect(struct: Struct, effects: Sequence[str]) -> None:
+    """Refuse a fault or change by which nothing would happen."""
+    if all(getattr(struct, name) in (None, False, {}) for name in effects):
+        raise ScenarioError(f"expected something to happen, one of {', '.join(effects)}; found none")
+
 
 GPU: dict[str, Check] = {
     "profile": checks.text,
@@ -90,20 +91,64 @@ GPU: dict[str, Check] = {
     "temperature": checks.optional(checks.quantity("celsius")),
     "power_usage": checks.optional(checks.quantity("milliwatts")),
     "utilization": checks.optional(checks.utilization),
+    "failure": checks.optional(checks.word(WORDS["Failure"])),
     "figures": check_figures,
 }
+
+#: What can become of a value that a call puts out -> whether of text, and whether of numbers.
+CORRUPTIONS = {
+    "max": (False, True),
+    "min": (False, True),
+    "zero": (True, True),
+    "random": (True, True),
+    "larger": (False, True),
+    "truncated": (True, False),
+    "unterminated": (True, False),
+}
+
+#: What a fault can do, in the order in which it is done.
+EFFECTS = ("delay", "block", "signal", "exit", "run", "returns", "writes", "corrupt")
 
 FAULT: dict[str, Check] = {
     "function": checks.functions,
     "returns": checks.code,
     "library": checks.optional(checks.library),
     "device": checks.optional(checks.device),
+    "process": checks.optional(checks.who("process")),
+    "thread": checks.optional(checks.who("thread")),
+    "time": checks.optional(checks.span),
+    "after": checks.optional(checks.functions),
     "calls": checks.calls,
+    "probability": checks.optional(checks.probability),
+    "seed": checks.integer(-(1 << 63), (1 << 63) - 1),
+    "delay": checks.optional(checks.duration),
+    "block": checks.boolean,
+    "signal": checks.optional(checks.signal_name),
+    "exit": checks.optional(checks.integer(0, 255)),
+    "run": checks.optional(checks.hook),
+    "writes": checks.table(checks.plain),
+    "corrupt": checks.table(checks.word(CORRUPTIONS)),
+    "name": checks.text,
+}
+
+CHANGE: dict[str, Check] = {
+    "at": checks.duration,
+    "every": checks.optional(checks.period),
+    "until": checks.optional(checks.duration),
+    "device": checks.optional(checks.device),
+    "set": changed_figures,
+    "add": added_figures,
+    "run": checks.optional(checks.hook),
 }
 
 SCENARIO: dict[str, Check] = {
     "name": checks.text,
     "description": checks.description,
+    "origin": checks.origin,
+    "sees": checks.description,
     "driver": checks.driver,
+    "clock": checks.clock,
+    "loader": loader.check,
+    "environment": checks.environment,
     "strict": checks.boolean,
 }

@@ -1,9 +1,11 @@
 """From a scenario to its plan: the flat JSON that code inside a foreign process reads.
 
-    {"format": 1, "name": ..., "driver": "580.126.09", "cuda": 13000, "strict": false,
+    {"format": 2, "name": ..., "driver": "580.126.09", "cuda": 13000, "strict": false,
+     "clock": {"rate": 1.0},
      "gpus": [{"index": 0, "name": ..., "memory": {"total": ...}, ...}],
-     "faults": [{"rule": 0, "library": "nvml", "functions": [...], "device": null,
-                 "calls": [[2, 4], [6, null]], "code": 15}]}
+     "faults": [{"rule": 0, "name": "fault[0]", "library": "nvml", "functions": [...],
+                 "devices": null, "calls": [[2, 4, 1], [6, null, 1]], "code": 15}],
+     "changes": [{"at": 30000000000, "devices": [1], "set": {"failure": "lost"}}]}
 
 A GPU's table has the shape of ``emulator.machine.Device``. Tables may be shared between GPUs: a
 plan is read, never changed.
@@ -11,13 +13,16 @@ plan is read, never changed.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from ..machine import DRIVERS, FORMAT
+from .changes import changes
 from .devices import devices
 from .errors import ScenarioError
 from .faults import rules
 from .schema import Scenario
+from .times import parse_rate
 from .vocabulary import Vocabulary
 
 __all__ = ["resolve"]
@@ -33,9 +38,12 @@ def resolve(scenario: Scenario, vocabulary: Vocabulary) -> dict[str, Any]:
         ScenarioError: figures that contradict each other, GPUs that share an identity, a product
             that the driver does not support.
     """
+    source = scenario.__dict__.get("source")
+    folder = os.path.dirname(source.file) if source else ""
     try:
         gpus = devices(scenario)
-        faults = rules(scenario.faults, gpus, vocabulary)
+        faults = rules(scenario.faults, gpus, vocabulary, folder)
+        scheduled = changes(scenario.changes, gpus, folder)
     except ScenarioError as error:
         raise scenario.locate(error) from None
     return {
@@ -44,6 +52,8 @@ def resolve(scenario: Scenario, vocabulary: Vocabulary) -> dict[str, Any]:
         "driver": scenario.driver,
         "cuda": DRIVERS[scenario.driver],
         "strict": scenario.strict,
+        "clock": {"rate": parse_rate(scenario.clock)},
         "gpus": gpus,
         "faults": faults,
+        "changes": scheduled,
     }

@@ -1,8 +1,9 @@
-"""What users write: a scenario, its GPUs and its faults. Immutable; the same in TOML and Python.
+"""What users write: a scenario, its GPUs, faults and changes. Immutable; the same in TOML and Python.
 
     Scenario(
         gpus=[Gpu("h100-sxm5-80gb", count=2, memory_used="10 GiB")],
         faults=[Fault("nvmlDeviceGetTemperature", device=1, calls="3-", returns="GPU_IS_LOST")],
+        changes=[Change(at="30 s", device=1, set={"failure": "lost"})],
     )
 
 What one value alone can have wrong is refused here, at construction; what depends on profiles, on
@@ -11,7 +12,7 @@ the other GPUs or on the APIs' names is refused by ``resolve``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct, field
@@ -20,8 +21,9 @@ from msgspec.structs import force_setattr
 from ..machine import NEWEST
 from . import fields
 from .errors import ScenarioError
+from .loader import Loader
 
-__all__ = ["Fault", "Gpu", "Scenario"]
+__all__ = ["Change", "Fault", "Gpu", "Scenario"]
 
 
 class Gpu(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fields=True):
@@ -30,7 +32,7 @@ class Gpu(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fields=Tr
     Attributes:
         profile: a name of the catalogue, such as "h100-sxm5-80gb".
         count: how many alike. ``uuid``, ``serial`` and ``pci_bus_id`` belong to a single GPU.
-        name: product name; the profile's if not given.
+        name: product name; the profile's if not given. May be longer than a client's buffer.
         uuid: "GPU-" and a UUID; made up if not given, the same in every run.
         serial: board serial number; made up if not given, where the product has one.
         pci_bus_id: "00000000:19:00.0"; where such servers have it if not given.
@@ -39,6 +41,7 @@ class Gpu(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fields=Tr
         temperature: of the GPU, in degrees Celsius.
         power_usage: milliwatts, or a power such as "312.5 W".
         utilization: of the GPU, in percent.
+        failure: "lost", "reset_required" or "unplugged": what has become of it.
         figures: any other figure of the profile, in tables as the profile has them.
 
     Raises:
@@ -56,6 +59,7 @@ class Gpu(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fields=Tr
     temperature: int | str | None = None
     power_usage: int | str | None = None
     utilization: int | str | None = None
+    failure: str | None = None
     figures: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -65,29 +69,101 @@ class Gpu(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fields=Tr
 
 
 class Fault(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fields=True):
-    """A rule: these functions, on this device, at these calls, answer this code.
+    """A rule: what happens to certain calls instead of the answer.
+
+    Which calls (all that is given must hold):
 
     Attributes:
-        function: exact name, glob ("nvmlInit*"), or a list of them.
-        returns: name of a code with or without its prefix ("GPU_IS_LOST",
-            "CUDA_ERROR_NO_DEVICE"), or its number.
+        function: exact name, glob ("nvmlInit*"), "getters" or "setters" for all such functions,
+            or a list of them.
         library: "nvml" or "cuda", where the functions and the code do not say it.
-        device: index or UUID; any device if not given.
-        calls: a number from 1 on, a range "2-4" or "3-", or a list of them; every call if not
-            given. Calls are counted for each rule and each process.
+        device: index, UUID or profile of the device that a call is about, or a list of them.
+        process: name of the program (a glob), or n for the nth process of the testbed.
+        thread: "main", a thread's name (a glob), or n for the nth thread of its process that calls.
+        time: "10 s-20 s" or "30 s-", on the scenario's clock since its start.
+        after: only after a call of such a function (written as ``function``) in the same process.
+        calls: a number from 1 on, a range "2-4" or "3-", "every 3" (the 3rd, 6th, ...), or a list
+            of them. Counted for each rule and each process: those calls that all of the above
+            match.
+        probability: how likely such a call is to be hit, above 0 and up to 1.
+        seed: of the probability; the same seed hits the same calls.
+
+    What happens, in this order:
+
+        delay: real time to wait first: seconds, or text such as "200 ms".
+        block: wait until the fault is released or cleared by live control.
+        signal: end the process by this signal ("SIGSEGV").
+        exit: end the process with this status, without cleaning up.
+        run: a Python function that is given the call, or "file.py:function"; see
+            ``emulator.runtime.hooks``.
+        returns: name of a code with or without its prefix ("GPU_IS_LOST",
+            "CUDA_ERROR_NO_DEVICE"), or its number. If not given, the call is answered as without
+            the fault.
+        writes: C parameter -> the value written to it, also with an error; a struct's fields as a
+            table, an array's elements as a list.
+        corrupt: C parameter, or a field in it ("memory.total") -> what becomes of it: "max",
+            "min", "zero", "random", "truncated" and "unterminated" (text), "larger" (one more
+            than there are).
+
+        name: what live control and the trace call it; "fault[0]" if not given.
 
     Raises:
-        ScenarioError: a value is of the wrong type or out of range.
+        ScenarioError: a value is of the wrong type or out of range, or nothing is to happen.
     """
 
     function: str | Sequence[str]
-    returns: str | int
+    returns: str | int | None = None
     library: str | None = None
-    device: int | str | None = None
+    device: int | str | Sequence[int | str] | None = None
+    process: int | str | None = None
+    thread: int | str | None = None
+    time: str | None = None
+    after: str | Sequence[str] | None = None
     calls: int | str | Sequence[int | str] | None = None
+    probability: float | None = None
+    seed: int = 0
+    delay: float | str | None = None
+    block: bool = False
+    signal: str | int | None = None
+    exit: int | None = None
+    run: str | Callable[..., Any] | None = None
+    writes: Mapping[str, Any] = field(default_factory=dict)
+    corrupt: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
 
     def __post_init__(self) -> None:
         fields.normalize(self, fields.FAULT)
+        fields.check_effect(self, fields.EFFECTS)
+
+
+class Change(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fields=True):
+    """What happens to the machine at a time of the scenario's clock.
+
+    Attributes:
+        at: when, counted from the scenario's start: seconds, or text such as "30 s", "1.5 min".
+        every: how long after that it happens again and again.
+        until: the time after which it does not any more.
+        device: index, UUID or profile of a device, or a list of them; all if not given.
+        set: figures and their new values, in tables as a profile has them.
+        add: figures, and by how much each grows (or, below zero, shrinks); memory in use stays
+            between nothing and all there is, other figures at or above zero.
+        run: a Python function that is given the machine, or "file.py:function".
+
+    Raises:
+        ScenarioError: a value is of the wrong type or out of range, or nothing is to change.
+    """
+
+    at: float | str = 0
+    every: float | str | None = None
+    until: float | str | None = None
+    device: int | str | Sequence[int | str] | None = None
+    set: Mapping[str, Any] = field(default_factory=dict)
+    add: Mapping[str, Any] = field(default_factory=dict)
+    run: str | Callable[..., Any] | None = None
+
+    def __post_init__(self) -> None:
+        fields.normalize(self, fields.CHANGE)
+        fields.check_effect(self, ("set", "add", "run"))
 
 
 class Scenario(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fields=True, dict=True):
@@ -96,9 +172,16 @@ class Scenario(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fiel
     Attributes:
         name: what traces and reports call it; the file's name if read from a file.
         description: one line for a reader.
+        origin: where people met this: addresses of public issues or documents.
+        sees: what a program sees of it, for a reader.
         driver: driver version, one of ``emulator.machine.DRIVERS``.
+        clock: "wall"; "60x" for sixty times as fast; or "manual": it stands until it is advanced.
         gpus: the GPUs in NVML's order; none at all is a machine without GPUs.
+        loader: library ("nvml", "cuda") -> the state that the dynamic loader finds it in: a word,
+            a ``Loader``, or a list of them, one for each copy in the order of the search path.
+        environment: variables set for the program, such as CUDA_VISIBLE_DEVICES.
         faults: in order: the first that fires decides.
+        changes: what happens to the machine in the course of time.
         strict: whether a call of a function without a handler is an error of the test.
 
     Raises:
@@ -107,14 +190,20 @@ class Scenario(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fiel
 
     name: str = ""
     description: str = ""
+    origin: str | Sequence[str] = ()
+    sees: str = ""
     driver: str = NEWEST
+    clock: str = "wall"
+    loader: Mapping[str, str | Loader | Sequence[str | Loader]] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
     gpus: Sequence[Gpu] = field(default=(), name="gpu")
     faults: Sequence[Fault] = field(default=(), name="fault")
+    changes: Sequence[Change] = field(default=(), name="change")
     strict: bool = False
 
     def __post_init__(self) -> None:
         fields.normalize(self, fields.SCENARIO)
-        for name, kind in (("gpus", Gpu), ("faults", Fault)):
+        for name, kind in (("gpus", Gpu), ("faults", Fault), ("changes", Change)):
             force_setattr(self, name, fields.members(getattr(self, name), kind, name))
 
     def locate(self, error: ScenarioError) -> ScenarioError:

@@ -5,19 +5,27 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from types import FunctionType
 from typing import Any, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import fields as fields_of
 
 from .errors import ScenarioError, ScenarioFileError, UnknownNameError, nearest
-from .schema import Fault, Gpu, Scenario
+from .hooks import portable
+from .loader import Loader
+from .schema import Change, Fault, Gpu, Scenario
 from .source import Source
 
 __all__ = ["dumps", "dumps_table", "loads"]
 
 _POSITION = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)")
+
+_BARE = re.compile("[A-Za-z0-9_-]+")
+
+#: The tables that a scenario has many of.
+_ROWS: dict[str, type[Struct]] = {"gpu": Gpu, "fault": Fault, "change": Change}
 
 S = TypeVar("S", bound=Struct)
 
@@ -37,7 +45,7 @@ def loads(text: str, file: str = "scenario.toml", name: str = "") -> Scenario:
     try:
         table = _parse(text)
         table.setdefault("name", name)
-        rows = {"gpu": _rows(table, "gpu", Gpu), "fault": _rows(table, "fault", Fault)}
+        rows = {key: _rows(table, key, kind) for key, kind in _ROWS.items()}
         scenario = _build(Scenario, {**table, **rows})
     except ScenarioError as error:
         raise source.locate(error) from None
@@ -110,20 +118,35 @@ def _table_lines(table: dict[str, Any], path: str) -> Iterator[str]:
 
 
 def _scenario_lines(scenario: Scenario) -> Iterator[str]:
-    yield from _entries(scenario, without=("gpu", "fault"))
+    yield from _entries(scenario, without=(*_ROWS, "loader", "environment"))
+    if scenario.environment:
+        yield f"environment = {_value(scenario.environment)}"
+    if scenario.loader:
+        yield f"loader = {_value({name: _copies(entry) for name, entry in scenario.loader.items()})}"
     for gpu in scenario.gpus:
         yield from ("", "[[gpu]]", *_entries(gpu, without=("figures",)))
         if gpu.figures:
             yield f"figures = {_value(gpu.figures)}"
     for fault in scenario.faults:
         yield from ("", "[[fault]]", *_entries(fault))
+    for change in scenario.changes:
+        yield from ("", "[[change]]", *_entries(change))
+
+
+def _copies(copies: Sequence[Loader]) -> Any:
+    """The states of a library's copies, each as the word that it is or with its details."""
+    written = []
+    for copy in copies:
+        details = {f.name: v for f in fields_of(Loader) if (v := getattr(copy, f.name)) != f.default}
+        written.append(copy.state if details.keys() <= {"state"} else details)
+    return written[0] if len(written) == 1 else written
 
 
 def _entries(struct: Struct, without: tuple[str, ...] = ()) -> Iterator[str]:
     """Yield a line for each field that is not at its default."""
     for field in fields_of(type(struct)):
         value = getattr(struct, field.name)
-        if field.encode_name not in without and (field.required or value != field.default):
+        if field.encode_name not in without and value not in (field.default, {}):
             yield f"{field.encode_name} = {_value(value)}"
 
 
@@ -133,8 +156,16 @@ def _value(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {_value(item)}" for key, item in value.items()) + " }"
+        return "{ " + ", ".join(f"{_key(k)} = {_value(item)}" for k, item in value.items()) + " }"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(_value, value)) + "]"
+    if isinstance(value, FunctionType):
+        value = ":".join(portable(value))
+    if isinstance(value, float):
+        return repr(value)
     # A JSON string is a TOML string but for DEL, which TOML wants escaped.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _key(key: str) -> str:
+    return key if _BARE.fullmatch(key) else _value(key)

@@ -5,11 +5,27 @@ Scenarios know neither NVML nor CUDA; whoever resolves one hands their names in.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 from msgspec import Struct
 
-__all__ = ["Vocabulary"]
+__all__ = ["Signature", "Vocabulary"]
+
+
+class Signature(Struct, frozen=True):
+    """What a fault must know of a function.
+
+    Attributes:
+        returns_status: whether it returns a status code, and not a text or a number.
+        names_device: whether a call says which device it is about.
+    """
+
+    returns_status: bool
+    names_device: bool
+
+
+_ANY = Signature(returns_status=True, names_device=True)
 
 
 class Vocabulary(Struct, frozen=True):
@@ -18,7 +34,15 @@ class Vocabulary(Struct, frozen=True):
     Attributes:
         functions: library -> names of the functions that the library exports.
         codes: library -> code name as the header has it ("NVML_ERROR_GPU_IS_LOST") -> number.
+        groups: name of a group ("getters") -> library -> its functions.
+        signature: library, function -> what it is like.
+        outputs: library, function -> the C parameters that it writes to, each with the shape of
+            what it takes: "integer", "number", "text", a table of fields, or a list with the shape
+            of its elements.
     """
 
     functions: Mapping[str, Collection[str]]
     codes: Mapping[str, Mapping[str, int]]
+    groups: Mapping[str, Mapping[str, Collection[str]]] = {}
+    signature: Callable[[str, str], Signature] = lambda library, function: _ANY
+    outputs: Callable[[str, str], Mapping[str, Any]] = lambda library, function: {}

@@ -1,7 +1,7 @@
 /* How a call comes from any program into Python: boot, binding, threads, signals, fork, exit.
  *
  * Boot happens once, on the first call: a Python is found or brought (python.c), then
- * emulator.runtime.boot is given `control`, whose `bind` fills the slots from there on. */
+ * emulator.runtime.boot is given `nvemu_control`, whose `bind` fills the slots from there on. */
 #define _GNU_SOURCE
 #include "python.h"
 
@@ -23,10 +23,12 @@ static atomic_int state;
 static enum nvemu_python_kind python;
 static pthread_mutex_t starting = PTHREAD_MUTEX_INITIALIZER;
 static pthread_key_t attached; /* its destructor lets go of a thread */
-static struct nvemu_control control = {.library = nvemu_library,
-                                       .driver = NVEMU_DRIVER,
-                                       .fingerprint = nvemu_fingerprint,
-                                       .slots = nvemu_slots};
+static const _Atomic(uint64_t) silence; /* the journal of a process without a testbed */
+struct nvemu_control nvemu_control = {.library = nvemu_library,
+                                      .driver = NVEMU_DRIVER,
+                                      .fingerprint = nvemu_fingerprint,
+                                      .slots = nvemu_slots,
+                                      .written = &silence};
 
 int nvemu_refuse(enum nvemu_refusal why, const char *format, ...)
 {
@@ -67,7 +69,7 @@ static void attach_thread(void)
         py.PyGILState_Ensure();
         pthread_setspecific(attached, py.PyEval_SaveThread());
     }
-    nvemu_thread = !control.embedded && gettid() == getpid() ? NVEMU_MAIN : NVEMU_ATTACHED;
+    nvemu_thread = !nvemu_control.embedded && gettid() == getpid() ? NVEMU_MAIN : NVEMU_ATTACHED;
 }
 
 /* ---- signals: in the main thread of a Python program, Python runs the handlers of signals
@@ -83,7 +85,7 @@ static void run_signal_handlers(void)
         return;
     gil = py.PyGILState_Ensure(); /* held over the call, so that no other thread interrupts it */
     if (py.PyErr_CheckSignals())
-        control.raise = nvemu_take_exception();
+        nvemu_control.raise = nvemu_take_exception();
 }
 
 static int raise_now(void *exception)
@@ -98,15 +100,15 @@ static int raise_now(void *exception)
 /* Python's main thread does it before its next step, which is after the call has returned. */
 static void raise_soon(void)
 {
-    py.Py_AddPendingCall(raise_now, control.raise);
-    control.raise = NULL;
+    py.Py_AddPendingCall(raise_now, nvemu_control.raise);
+    nvemu_control.raise = NULL;
 }
 
 void nvemu_leave_slowly(void)
 {
     if (--depth)
         return;
-    if (control.raise)
+    if (nvemu_control.raise)
         raise_soon();
     py.PyGILState_Release(gil);
 }
@@ -125,8 +127,11 @@ static int settle_in(void)
     if (pthread_key_create(&attached, detach_thread))
         return nvemu_refuse(NVEMU_BROKEN, "no thread-specific key is left in this process");
     py.Py_AtExit(python_ended);
-    control.testbed = nvemu_testbed();
-    control.count = nvemu_count;
+    nvemu_control.testbed = nvemu_testbed();
+    const void *journal = nvemu_journal();
+    if (journal)
+        nvemu_control.written = journal;
+    nvemu_control.count = nvemu_count;
     return 1;
 }
 
@@ -140,9 +145,9 @@ static void start(void)
      * GIL's holder may be waiting for us, and forks are Python's own. */
     if (python != NVEMU_EMBEDDED)
         pthread_mutex_unlock(&starting);
-    if (settled && atomic_load(&state) == COLD && nvemu_hand_over(&control))
+    if (settled && atomic_load(&state) == COLD && nvemu_hand_over(&nvemu_control))
         atomic_store(&state, READY);
-    if (control.raise)
+    if (nvemu_control.raise)
         raise_soon();
     if (python == NVEMU_EMBEDDED)
         pthread_mutex_unlock(&starting);
@@ -202,8 +207,8 @@ void *nvemu_enter_slowly(unsigned slot)
     if (nvemu_thread == NVEMU_MAIN)
         run_signal_handlers();
     void *handler = atomic_load_explicit(&nvemu_slots[slot], memory_order_acquire);
-    if (!handler)
-        handler = control.bind(slot);
+    if (!handler || nvemu_has_news())
+        handler = nvemu_control.bind(slot);
     if (!handler)
         nvemu_leave();
     return handler;

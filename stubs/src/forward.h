@@ -25,8 +25,11 @@ struct nvemu_control {
     _Atomic(void *) *slots;
     void *(*bind)(uint32_t slot);
     void *raise;       /* an exception to raise in the main thread when its call has returned */
+    const _Atomic(uint64_t) *written; /* how much the testbed's journal holds, kept mapped */
+    uint64_t read;                    /* how much of it Python has done */
     uint32_t embedded; /* a stub, this one or another, brought Python into the process */
 };
+extern struct nvemu_control nvemu_control;
 
 /* Defined by the generated source. */
 extern const char nvemu_library[], nvemu_fingerprint[];
@@ -46,10 +49,16 @@ int nvemu_refuse(enum nvemu_refusal why, const char *format, ...)
 void *nvemu_enter_slowly(unsigned slot);
 void nvemu_leave_slowly(void);
 
+/* Live control has said something that Python has not heard yet. */
+static inline int nvemu_has_news(void)
+{
+    return atomic_load_explicit(nvemu_control.written, memory_order_relaxed) != nvemu_control.read;
+}
+
 static inline void *nvemu_enter(unsigned slot)
 {
     void *handler = atomic_load_explicit(&nvemu_slots[slot], memory_order_acquire);
-    if (__builtin_expect(handler && nvemu_thread == NVEMU_ATTACHED, 1))
+    if (__builtin_expect(handler && nvemu_thread == NVEMU_ATTACHED && !nvemu_has_news(), 1))
         return handler;
     return nvemu_enter_slowly(slot);
 }

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <fcntl.h>
@@ -105,6 +107,21 @@ __attribute__((constructor)) static void find_testbed(void)
 const char *nvemu_testbed(void)
 {
     return *boot.testbed ? boot.testbed : NULL;
+}
+
+const void *nvemu_journal(void)
+{
+    char path[PATH_MAX + 16];
+    snprintf(path, sizeof path, "%s/journal", boot.testbed);
+    int file = *boot.testbed ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (file < 0)
+        return NULL;
+    struct stat status;
+    void *mapped = MAP_FAILED; /* of an empty file every access would fail */
+    if (!fstat(file, &status) && status.st_size >= (off_t)sizeof(uint64_t))
+        mapped = mmap(NULL, sizeof(uint64_t), PROT_READ, MAP_SHARED, file, 0);
+    close(file);
+    return mapped == MAP_FAILED ? NULL : mapped;
 }
 
 /* ---- Python ---- */
@@ -206,6 +223,16 @@ static int use_running_python(void)
     return 1;
 }
 
+/* An installed testbed is root's, and its boot file not ours to lock. This file is another one in
+ * each process, and a lock of this kind needs no right to write. */
+static int lock_own_file(void)
+{
+    int file = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+    while (file >= 0 && flock(file, LOCK_EX) && errno == EINTR)
+        ;
+    return file;
+}
+
 /* The stubs of both libraries may be called first at the same time, and share no memory. So they
  * lock a byte of the boot file, each process its own: these locks belong to an open file, and so
  * keep threads of one process apart, too. */
@@ -215,7 +242,9 @@ static int lock_process(void)
     snprintf(path, sizeof path, "%s/boot", boot.testbed);
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = getpid(), .l_len = 1};
     int file = *boot.testbed ? open(path, O_RDWR | O_CLOEXEC) : -1;
-    while (file >= 0 && fcntl(file, F_OFD_SETLKW, &lock) && errno == EINTR)
+    if (file < 0)
+        return lock_own_file();
+    while (fcntl(file, F_OFD_SETLKW, &lock) && errno == EINTR)
         ;
     return file;
 }

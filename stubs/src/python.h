@@ -60,4 +60,7 @@ void *nvemu_take_exception(void);
 /* The testbed's folder, NULL when there is none. */
 const char *nvemu_testbed(void);
 
+/* The first bytes of the testbed's journal, mapped; NULL when it has none. */
+const void *nvemu_journal(void);
+
 #endif

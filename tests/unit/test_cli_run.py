@@ -171,7 +171,7 @@ class TestOptions:
         )
 
     def test_gpus_that_a_fault_s_device_is_not_among(self, nvemu: Nvemu, tmp_path: Path) -> None:
-        fault = '[[fault]]\nfunction = "nvmlInit_v2"\nreturns = 1\ndevice = 1\n'
+        fault = '[[fault]]\nfunction = "nvmlDeviceGetName"\nreturns = 1\ndevice = 1\n'
         (tmp_path / "lab.toml").write_text(f'[[gpu]]\nprofile = "t4"\ncount = 2\n{fault}')
         options = ("--scenario", "lab.toml", "--gpus")
         done = nvemu("run", *options, "t4", "true", cwd=tmp_path)

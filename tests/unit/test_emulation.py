@@ -100,7 +100,7 @@ def test_a_fault_has_its_calls_and_its_device() -> None:
 def test_the_first_fault_that_matches_decides() -> None:
     faults = [
         Fault("nvmlDeviceGetName", device=0, returns="NO_PERMISSION"),
-        Fault("nvmlDeviceGet*", device=0, returns="GPU_IS_LOST"),
+        Fault("nvmlDeviceGet[NU]*", device=0, returns="GPU_IS_LOST"),
     ]
     with emulator.emulate(Scenario(gpus=[Gpu("t4")], faults=faults)):
         pynvml.nvmlInit()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import string
 from collections.abc import Callable
 
@@ -13,8 +14,10 @@ from hypothesis import strategies as st
 from emulator.machine import DRIVERS, NEWEST, Machine
 from emulator.plans import find_scenario
 from emulator.scenario import (
+    Change,
     Fault,
     Gpu,
+    Loader,
     Scenario,
     ScenarioError,
     ScenarioFileError,
@@ -41,6 +44,7 @@ VOCABULARY = Vocabulary(
     codes={
         "nvml": {
             "NVML_SUCCESS": 0,
+            "NVML_ERROR_UNINITIALIZED": 1,
             "NVML_ERROR_DRIVER_NOT_LOADED": 9,
             "NVML_ERROR_GPU_IS_LOST": 15,
             "NVML_ERROR_LIB_RM_VERSION_MISMATCH": 18,
@@ -48,6 +52,7 @@ VOCABULARY = Vocabulary(
         },
         "cuda": {
             "CUDA_SUCCESS": 0,
+            "CUDA_ERROR_INVALID_VALUE": 1,
             "CUDA_ERROR_NO_DEVICE": 100,
             "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH": 803,
             "CUDA_ERROR_UNKNOWN": 999,
@@ -224,7 +229,8 @@ class TestFiles:
 MISTAKES = [
     ("[[gpu", "a.toml:1: expected TOML, but: Expected ']]' at the end of an array declaration"),
     ("name =", "a.toml:1: expected TOML, but: Invalid value"),
-    ("x = 1", "a.toml:1: x: no such key; known: description, driver, fault, gpu, name, strict"),
+    ("x = 1", "a.toml:1: x: no such key; known: change, clock, description, driver, "
+        "environment, fault, gpu, loader, name, origin, sees, strict"),
     ("gpus = []", "a.toml:1: gpus: no such key; did you mean 'gpu'?"),
     ("[gpu]\nprofile = 't4'", "a.toml:1: gpu: expected tables under [[gpu]], found a table"),
     ("gpu = ['t4']", "a.toml:1: gpu[0]: expected a table, found 't4'"),
@@ -347,7 +353,51 @@ MISTAKES = [
         "[[gpu]]\nprofile = 't4'\nfigures.uuid = 'x'",
         "a.toml:3: gpu[0].figures.uuid: no figure 'uuid'",
     ),
-    ("[[fault]]\nfunction = 'cuInit'", "a.toml:1: fault[0]: expected a key 'returns', found none"),
+    (
+        "[[fault]]\nfunction = 'cuInit'",
+        "a.toml:1: fault[0]: expected something to happen, one of delay, block, signal, exit, run, "
+        "returns, writes, corrupt; found none",
+    ),
+    (
+        "[[change]]\nat = '30 s'",
+        "a.toml:1: change[0]: expected something to happen, one of set, add, run; found none",
+    ),
+    (
+        "[[change]]\nset.memory.usd = 1",
+        "a.toml:2: change[0].set.memory.usd: no figure 'usd'; did you mean 'used'?",
+    ),
+    (
+        "[[change]]\nat = 'soon'\nset.failure = 'lost'",
+        "a.toml:2: change[0].at: expected a number of seconds or a time such as '200 ms' or "
+        "'1.5 min', found 'soon'",
+    ),
+    (
+        "[[change]]\nadd.failure = 'lost'",
+        "a.toml:2: change[0].add.failure: expected a figure that is a number, found 'lost'",
+    ),
+    (
+        "[[fault]]\nfunction = 'cuInit'\nsignal = 'SEGV5'",
+        "a.toml:3: fault[0].signal: expected a signal such as 'SIGSEGV', found 'SEGV5'; "
+        "did you mean 'SIGSEGV'?",
+    ),
+    (
+        "[[fault]]\nfunction = 'cuInit'\nreturns = 1\ntime = '20 s-10 s'",
+        "a.toml:4: fault[0].time: expected times such as '10 s-20 s' or '30 s-', found "
+        "'20 s-10 s', which ends before it begins",
+    ),
+    (
+        "[[fault]]\nfunction = 'cuInit'\nrun = 'nowhere.py:f'",
+        "a.toml:3: fault[0].run: FOLDER/nowhere.py cannot be read: No such file or directory",
+    ),
+    (
+        "clock = '0x'",
+        "a.toml:1: clock: expected 'wall', 'manual' or a rate such as '60x', found '0x'",
+    ),
+    (
+        "[environment]\nLD_PRELOAD = 'x'",
+        "a.toml:2: environment.LD_PRELOAD: expected a variable that nvemu does not set itself, "
+        "found 'LD_PRELOAD'",
+    ),
     (
         "[[fault]]\nfunction = 'nvmlInit_v3'\nreturns = 9",
         "a.toml:2: fault[0].function: expected an exported function, found 'nvmlInit_v3'; "
@@ -366,7 +416,8 @@ MISTAKES = [
     (
         "[[fault]]\nfunction = ['nvmlInit', 'cuInit']\nreturns = 'NO_DEVICE'",
         "a.toml:3: fault[0].returns: expected a code of nvml, found 'NO_DEVICE'; known: "
-        "DRIVER_NOT_LOADED, GPU_IS_LOST, LIB_RM_VERSION_MISMATCH, SUCCESS, UNKNOWN",
+        "DRIVER_NOT_LOADED, GPU_IS_LOST, LIB_RM_VERSION_MISMATCH, SUCCESS, UNINITIALIZED, "
+        "UNKNOWN",
     ),
     (
         "[[fault]]\nfunction = 'cuInit'\nreturns = 1\nlibrary = 'rocm'",
@@ -378,12 +429,13 @@ MISTAKES = [
     ),
     (
         f"[[fault]]\nfunction = 'cuInit'\nreturns = 1\ndevice = '{UUID}'",
-        f"a.toml:4: fault[0].device: expected the UUID of a GPU of the scenario, found '{UUID}'",
+        f"a.toml:4: fault[0].device: expected the UUID or the profile of a GPU of the "
+        f"scenario, found '{UUID}'",
     ),
     (
         "[[fault]]\nfunction = 'cuInit'\nreturns = 1\ncalls = '4-2'",
         "a.toml:4: fault[0].calls: expected a call number from 1 on, a range such as '2-4' or "
-        "'3-', or a list of them, found '4-2'",
+        "'3-', 'every 3', or a list of them, found '4-2'",
     ),
 ]
 
@@ -393,7 +445,7 @@ class TestMistakes:
     def test_each_gets_one_message_with_place_expectation_and_nearest_name(self, text, message):
         with pytest.raises(ScenarioError) as caught:
             plan(loads(text, file="a.toml"))
-        assert str(caught.value) == message
+        assert str(caught.value) == message.replace("FOLDER", os.getcwd())
         assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
     @pytest.mark.parametrize(
@@ -495,18 +547,20 @@ class TestCalls:
         ("calls", "ranges"),
         [
             (None, []),
-            (3, [[3, 3]]),
-            ("3", [[3, 3]]),
-            ("2-4", [[2, 4]]),
-            ("3-", [[3, None]]),
-            ([1, "4 - 6", "9-"], [[1, 1], [4, 6], [9, None]]),
+            (3, [[3, 3, 1]]),
+            ("3", [[3, 3, 1]]),
+            ("2-4", [[2, 4, 1]]),
+            ("3-", [[3, None, 1]]),
+            ("every 3", [[3, None, 3]]),
+            ([1, "4 - 6", "9-"], [[1, 1, 1], [4, 6, 1], [9, None, 1]]),
         ],
     )
     def test_are_ranges_counted_from_one(self, calls, ranges):
         assert parse_calls(calls) == ranges
 
     @pytest.mark.parametrize(
-        "calls", [0, -1, "", "-3", "a", "1-2-3", [], [[1]], True, 1.0, "9" * 99]
+        "calls",
+        [0, -1, "", "-3", "a", "1-2-3", "every", "every 0", [], [[1]], True, 1.0, "9" * 99],
     )
     def test_anything_else_is_refused(self, calls):
         with pytest.raises(ScenarioError, match="expected a call number"):
@@ -518,10 +572,11 @@ class TestFaults:
         (rule,) = rules(Fault("nvmlInit*", returns="DRIVER_NOT_LOADED", calls="2-"))
         assert rule == {
             "rule": 0,
+            "name": "fault[0]",
             "library": "nvml",
             "functions": ["nvmlInit", "nvmlInitWithFlags", "nvmlInit_v2"],
-            "device": None,
-            "calls": [[2, None]],
+            "devices": None,
+            "calls": [[2, None, 1]],
             "code": 9,
         }
 
@@ -535,8 +590,9 @@ class TestFaults:
     def test_success_is_a_code_too(self):
         assert [rule["code"] for rule in rules(Fault("*Init*", returns="SUCCESS"))] == [0, 0]
 
-    def test_a_number_that_no_header_names_may_be_returned(self):
-        assert rules(Fault("cuInit", returns=4242))[0]["code"] == 4242
+    def test_a_number_that_no_header_names_is_refused(self):
+        with pytest.raises(UnknownNameError, match="expected a code of cuda, found 4242"):
+            rules(Fault("cuInit", returns=4242))
 
     def test_a_glob_over_both_libraries_becomes_a_rule_for_each(self):
         first, second = rules(Fault("cuInit", 1), Fault("*Init*", "UNKNOWN"))[1:]
@@ -552,11 +608,14 @@ class TestFaults:
         (rule,) = rules(Fault("*", returns="UNKNOWN", library="cuda"))
         assert rule["functions"] == ["cuDeviceGetCount", "cuInit"]
 
-    def test_a_device_goes_by_index_or_uuid(self):
-        fault = {"function": "nvmlDeviceGetTemperature", "returns": "GPU_IS_LOST"}
-        two = [Gpu("t4"), Gpu("t4", uuid=UUID)]
-        first, second = rules(Fault(**fault, device=1), Fault(**fault, device=UUID), gpus=two)
-        assert first["device"] == second["device"] == 1
+    @pytest.mark.parametrize(
+        ("device", "devices"),
+        [(1, [1]), (UUID, [1]), ("t4", [0, 1]), ("rtx-4090", [2]), ([2, "t4"], [0, 1, 2])],
+    )
+    def test_a_device_goes_by_index_uuid_or_profile(self, device, devices):
+        gpus = [Gpu("t4"), Gpu("t4", uuid=UUID), Gpu("rtx-4090")]
+        (rule,) = rules(Fault("nvmlDeviceGetTemperature", 15, device=device), gpus=gpus)
+        assert rule["devices"] == devices
 
 
 class TestIdentity:
@@ -640,7 +699,29 @@ FAULTS = st.builds(
     function=st.sampled_from(["nvml*", "cuInit", ["nvmlInit", "nvmlInit_v2"]]),
     returns=st.sampled_from(["UNKNOWN", 999]),
     library=st.none(),
-    calls=st.none() | st.integers(1, 9) | st.just("2-") | st.just([1, "3-4"]),
+    process=st.none() | st.just("python*") | st.integers(1, 9),
+    thread=st.none() | st.just("main") | st.integers(1, 9),
+    time=st.none() | st.just("30 s-"),
+    after=st.none() | st.just("nvmlInit*"),
+    calls=st.none() | st.integers(1, 9) | st.just("2-") | st.just([1, "3-4", "every 2"]),
+    probability=st.none() | st.floats(0.1, 1),
+    seed=st.integers(-9, 9),
+    delay=st.none() | st.floats(0, 9) | st.just("20 ms"),
+    block=st.booleans(),
+    signal=st.none() | st.sampled_from(["SIGSEGV", "segv", 11]),
+    exit=st.none() | st.integers(0, 255),
+    name=TEXT,
+)
+CHANGES = st.builds(
+    Change,
+    at=st.integers(0, 99) | st.just("1.5 min"),
+    every=st.none() | st.just("20 ms"),
+    until=st.none() | st.just("1 h"),
+    set=st.just({}) | st.fixed_dictionaries({"memory_used": SIZES, "failure": st.just("lost")}),
+    add=st.fixed_dictionaries({"temperature": st.integers(-9, 9)}),
+)
+LOADERS = st.sampled_from(
+    ["absent", Loader("missing-symbols", symbols=["nvmlInit"]), ["wrong-class", "present"]]
 )
 SCENARIOS = st.builds(
     Scenario,
@@ -648,7 +729,13 @@ SCENARIOS = st.builds(
     description=TEXT,
     driver=st.sampled_from([driver for driver in DRIVERS if driver >= "525"]),
     gpus=st.lists(GPUS, max_size=3),
+    origin=st.just([]) | st.just("https://example.org/1"),
+    sees=TEXT,
+    clock=st.sampled_from(["wall", "manual", "60x", "0.5x"]),
+    loader=st.dictionaries(st.just("nvml"), LOADERS),
+    environment=st.dictionaries(st.just("CUDA_VISIBLE_DEVICES"), TEXT),
     faults=st.lists(FAULTS, max_size=3),
+    changes=st.lists(CHANGES, max_size=3),
     strict=st.booleans(),
 )
 ANYTHING = st.recursive(
@@ -713,6 +800,12 @@ class TestProperties:
     def test_any_value_of_a_fault_s_field_gives_a_fault_or_a_scenario_error(self, field, value):
         fields = {"function": "nvmlInit", "returns": 9, field: value}
         message = refusal(lambda: Scenario(faults=[Fault(**fields)]))
+        assert message == "" or field in message
+
+    @given(field=st.sampled_from([*Change.__struct_fields__]), value=ANYTHING)
+    def test_any_value_of_a_change_s_field_gives_a_change_or_a_scenario_error(self, field, value):
+        fields = {"set": {"failure": "lost"}, field: value}
+        message = refusal(lambda: Scenario(changes=[Change(**fields)]))
         assert message == "" or field in message
 
     @given(field=st.sampled_from([*Scenario.__struct_fields__]), value=ANYTHING)

@@ -1,0 +1,144 @@
+"""Live control: changing what programs find while they run.
+
+    with Testbed(scenario) as testbed:
+        program = subprocess.Popen(command, env=testbed.environment())
+        testbed.control.kill(1)                       # from its next call on
+        testbed.control.set(0, temperature=95)
+        hot = testbed.control.fail("nvmlDeviceGetTemperature", returns="TIMEOUT")
+        testbed.control.clear(hot)
+
+What it says goes to a journal in the testbed, which the programs' next calls see; to a scenario in
+this very process it goes at once. A process that starts later does all of it in order.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import mmap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from .runtime.journal import HEADER
+from .scenario import Change, Fault, ScenarioError, changes, rules
+from .scenario.hooks import portable
+from .vocabulary import vocabulary
+
+__all__ = ["Channel", "Control", "Journal"]
+
+Entry = Mapping[str, Any]
+
+
+class Channel(Protocol):
+    """Where live control is heard."""
+
+    def send(self, entry: Entry) -> None:
+        """Have an entry of `emulator.runtime.session.Session.control` done."""
+
+    def entries(self) -> list[Entry]:
+        """What was sent so far."""
+        ...
+
+
+class Control:
+    """Changes what programs find, on a machine of which `gpus` are the plan's devices."""
+
+    def __init__(self, gpus: list[dict[str, Any]], channel: Channel) -> None:
+        self.gpus = gpus
+        self._channel = channel
+
+    def entries(self) -> list[Entry]:
+        """What live control has said so far, in order."""
+        return self._channel.entries()
+
+    def set(self, device: int | str | None = None, **figures: Any) -> None:
+        """Set figures of a device, or of all: `set(0, temperature=95, memory={"used": "1 GiB"})`.
+
+        Raises:
+            ScenarioError: there is no such device or figure, or a value does not fit it.
+        """
+        self.change(Change(device=device, set=figures))
+
+    def change(self, change: Change) -> None:
+        """Make a change now: its times are not looked at.
+
+        Raises:
+            ScenarioError: there is no such device.
+        """
+        (resolved,) = changes([change], self.gpus)
+        self._channel.send({"change": resolved})
+
+    def kill(self, device: int | str) -> None:
+        """Have a GPU fall off the bus."""
+        self.set(device, failure="lost")
+
+    def restore(self, device: int | str) -> None:
+        """Have a GPU work again, whatever had become of it."""
+        self.set(device, failure="N/A")
+
+    def fail(self, fault: Fault | str, returns: str | int | None = None, **fields: Any) -> str:
+        """Add a fault, before all there are: a `Fault`, or what one is made of.
+
+        Returns:
+            The name that it is cleared or released by.
+
+        Raises:
+            ScenarioError: the fault has a mistake; or it counts processes, which have started.
+        """
+        made = Fault(fault, returns=returns, **fields) if isinstance(fault, str) else fault
+        if isinstance(made.process, int):
+            problem = "expected the name of a process, as a later fault cannot count them; found"
+            raise ScenarioError(f"{problem} {made.process}", key=("process",))
+        resolved = rules([made], self.gpus, vocabulary())
+        earlier = sum("faults" in entry for entry in self._channel.entries())
+        name = made.name or f"live[{earlier}]"
+        self._channel.send({"faults": [rule | {"name": name} for rule in resolved]})
+        return name
+
+    def clear(self, name: str | None = None) -> None:
+        """Drop the faults of a name, or all of them; calls that they block go on."""
+        self._channel.send({"clear": name})
+
+    def release(self, name: str | None = None) -> None:
+        """Let go of the calls that the faults of a name, or all, block at this moment."""
+        self._channel.send({"release": name})
+
+    def advance(self, seconds: float) -> None:
+        """Put the scenario's clock forward.
+
+        Raises:
+            ValueError: the time is below zero.
+        """
+        if not seconds >= 0:
+            raise ValueError(f"expected a time of at least 0 s, found {seconds!r}")
+        self._channel.send({"advance": seconds})
+
+
+class Journal:
+    """The journal of a testbed, to write to; see `emulator.runtime.journal` for its form."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def create(self) -> None:
+        """Make an empty journal."""
+        self.path.touch(mode=0o600)
+        self.path.write_bytes(bytes(HEADER))
+
+    def send(self, entry: Entry) -> None:
+        """Append an entry; the processes of the testbed do it before their next calls."""
+        line = json.dumps(entry, default=portable).encode("ascii") + b"\n"
+        with self.path.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            with mmap.mmap(file.fileno(), HEADER) as header, memoryview(header).cast("Q") as count:
+                file.seek(HEADER + count[0])  # over what a writer that was killed has left
+                file.write(line)
+                file.flush()
+                count[0] += len(line)  # in one step: now it is said
+
+    def entries(self) -> list[Entry]:
+        """What was sent so far."""
+        text = self.path.read_bytes()
+        written = int.from_bytes(text[:HEADER], "little")
+        return [json.loads(line) for line in text[HEADER : HEADER + written].splitlines()]

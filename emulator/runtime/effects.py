@@ -1,0 +1,77 @@
+"""What a fault does to a call that it fires on, in this order: wait, block, end the process, run a
+Python function, answer, write, corrupt. Loaded for the first fault that does more than return a code.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from . import hooks
+from .outputs import corrupt, write
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
+
+    from .call import Call
+    from .faults import Rule
+    from .session import Session
+
+__all__ = ["perform"]
+
+PAUSE = 0.002  # seconds between two looks at whether a blocked call may go on
+SECOND = 1_000_000_000
+
+
+def perform(
+    rule: Rule,
+    call: Call,
+    session: Session,
+    answer: Callable[[], Any],
+    announce: Callable[[str], None],
+) -> Any:
+    """Do what `rule` says and return what the call returns.
+
+    Args:
+        rule: the fault that fires.
+        call: the call it fires on.
+        session: the session that both belong to.
+        answer: makes the call as it is without the fault, and returns its status.
+        announce: tells the trace of a call that may have no end, and why.
+    """
+    effects = rule.effects
+    if "delay" in effects:
+        time.sleep(effects["delay"] / SECOND)
+    if "block" in effects:
+        announce("BLOCKED")
+        _wait(rule, session)
+    if "signal" in effects:
+        announce(f"SIGNAL {effects['signal']}")
+        _raise(effects["signal"])
+    if "exit" in effects:
+        announce(f"EXIT {effects['exit']}")
+        os._exit(effects["exit"])
+    if "run" in effects:
+        status = hooks.run(effects["run"], rule, call, session, answer)
+    else:
+        status = answer() if rule.code is None else rule.code
+    for name, value in effects.get("writes", {}).items():
+        write(call, name, value)
+    for path, kind in effects.get("corrupt", {}).items():
+        corrupt(call, path, kind, rule)
+    return status
+
+
+def _wait(rule: Rule, session: Session) -> None:
+    before = rule.released
+    while rule.released == before:
+        time.sleep(PAUSE)
+        session.refresh()
+
+
+def _raise(number: int) -> None:
+    """Send this thread a signal, as the kernel does to one that goes wrong."""
+    from _signal import raise_signal  # the C side of `signal`, which imports enum
+
+    raise_signal(number)

@@ -1,0 +1,48 @@
+"""A scenario's changes, resolved into the tables that the machine's schedule is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .errors import ScenarioError
+from .hooks import located
+from .picking import devices
+from .schema import Change
+from .times import parse_duration
+
+__all__ = ["changes"]
+
+
+def changes(
+    written: Sequence[Change], gpus: Sequence[dict[str, Any]], folder: str = ""
+) -> list[dict[str, Any]]:
+    """Return the plan's changes, in the order in which they were written.
+
+    Raises:
+        ScenarioError: see ``resolve``; its key path begins with ``change[n]``.
+    """
+    resolved = []
+    for index, change in enumerate(written):
+        try:
+            resolved.append(_change(change, gpus, folder))
+        except ScenarioError as error:
+            raise error.within("change", index) from None
+    return resolved
+
+
+def _change(change: Change, gpus: Sequence[dict[str, Any]], folder: str) -> dict[str, Any]:
+    every, until = change.every, change.until
+    given = {
+        "every": None if every is None else parse_duration(every),
+        "until": None if until is None else parse_duration(until),
+        "set": change.set or None,
+        "add": change.add or None,
+        "run": None if change.run is None else located(change.run, folder),
+    }
+    present = {key: value for key, value in given.items() if value is not None}
+    return {
+        "at": parse_duration(change.at),
+        "devices": devices(change.device, gpus),
+        **present,
+    }
