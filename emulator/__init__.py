@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .emulation import Emulation, EmulationError, emulate
     from .machine import Device, Machine
-    from .scenario import Change, Fault, Gpu, Loader, Scenario, ScenarioError
+    from .scenario import Change, Fault, Gpu, Loader, Scenario, ScenarioError, at, fault
     from .testbed import Testbed
     from .version import __version__
 
@@ -25,7 +25,9 @@ __all__ = [
     "ScenarioError",
     "Testbed",
     "__version__",
+    "at",
     "emulate",
+    "fault",
 ]
 
 _HOMES = {
@@ -41,7 +43,9 @@ _HOMES = {
     "ScenarioError": "scenario",
     "Testbed": "testbed",
     "__version__": "version",
+    "at": "scenario",
     "emulate": "emulation",
+    "fault": "scenario",
 }
 
 

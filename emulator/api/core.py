@@ -150,7 +150,7 @@ class Api:
     client's buffer is cut off rather than refused.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (a declaration, all of it by name)
         self,
         *,
         name: str,

@@ -1,5 +1,5 @@
 """What a fault does to a call that it fires on, in this order: wait, block, end the process, run a
-Python function, answer, write, corrupt. Loaded for the first fault that does more than return a code.
+Python function, answer, write, corrupt. Loaded for the first that does more than return a code.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ def _wait(rule: Rule, session: Session) -> None:
 
 def _raise(number: int) -> None:
     """Send this thread a signal, as the kernel does to one that goes wrong."""
-    from _signal import raise_signal  # the C side of `signal`, which imports enum
+    # The C side of `signal`, which imports enum.
+    from _signal import raise_signal  # type: ignore[import-not-found]
 
     raise_signal(number)

@@ -6,7 +6,7 @@ import os
 
 TYPE_CHECKING = False
 
-__all__ = ["is_foreign", "report", "say", "say_once"]
+__all__ = ["blame", "is_foreign", "report", "say", "say_once"]
 
 OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 STANDARD = os.path.dirname(os.__file__)
@@ -44,10 +44,18 @@ def is_foreign(error: BaseException) -> bool:
 
 def report(function: str, error: BaseException) -> str:
     """Say that `function` failed inside nvemu; return the traceback."""
+    return _tell(f"{function}: internal error, reported as UNKNOWN", error)
+
+
+def blame(where: str, error: BaseException) -> str:
+    """Say that a scenario's Python function failed; return the traceback."""
+    return _tell(f"{where}: the scenario's function failed, the call answers UNKNOWN", error)
+
+
+def _tell(what: str, error: BaseException) -> str:
     import traceback
 
     last = traceback.extract_tb(error.__traceback__)[-1:]
     where = f" ({os.path.basename(last[0].filename)}:{last[0].lineno})" if last else ""
-    what = f"{type(error).__name__}: {error}{where}"
-    say_once(f"{function}: internal error, reported as UNKNOWN: {what}")
+    say_once(f"{what}: {type(error).__name__}: {error}{where}")
     return "".join(traceback.format_exception(type(error), error, error.__traceback__))

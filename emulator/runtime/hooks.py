@@ -43,9 +43,7 @@ class Intercepted:
         machine: the live machine.
     """
 
-    def __init__(
-        self, rule: Rule, call: Call, session: Session, answer: Callable[[], Any]
-    ) -> None:
+    def __init__(self, rule: Rule, call: Call, session: Session, answer: Callable[[], Any]) -> None:
         self.function = call.function.name
         self.library = call.library.api.name
         self.number = rule.count
@@ -71,9 +69,7 @@ class Intercepted:
             write(self._call, name, value)
 
 
-def run(
-    what: Any, rule: Rule, call: Call, session: Session, answer: Callable[[], Any]
-) -> int:
+def run(what: Any, rule: Rule, call: Call, session: Session, answer: Callable[[], Any]) -> int:
     """Run a function of the scenario on a call and return the call's status.
 
     It returns a code by name or number; a dict of what to write, for SUCCESS; or None for what the
@@ -89,7 +85,7 @@ def run(
             return 0
         return _code(found, call)
     except Exception as error:
-        session.error = escape.report(f"{call.function.name}, {rule.name}", error)
+        session.error = escape.blame(f"{call.function.name}, {rule.name}", error)
         return call.library.api.codes.unknown
 
 
@@ -106,7 +102,7 @@ def _code(found: Any, call: Call) -> int:
 def find(what: Any) -> Callable[..., Any]:
     """The function itself, or the one of this [file, name]."""
     if callable(what):
-        return what
+        return what  # type: ignore[no-any-return]
     file, name = what
     if file not in _files:
         with open(file, "rb") as source:

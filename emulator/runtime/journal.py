@@ -7,8 +7,6 @@ cost a call nothing while there are none. One who writes holds a lock on the fil
 
 from __future__ import annotations
 
-
-
 from .flatjson import loads
 
 TYPE_CHECKING = False
@@ -40,5 +38,3 @@ class Journal:
             return []  # the testbed is gone
         self.read = written
         return [loads(line) for line in text.splitlines()]
-
-

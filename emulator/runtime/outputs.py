@@ -61,9 +61,7 @@ def _pointers(call: Call, name: str) -> Iterator[tuple[Parameter, int]]:
             yield parameter, word
 
 
-def _spoil_field(
-    address: int, kind: Any, fields: Sequence[str], how: str, rule: Rule
-) -> None:
+def _spoil_field(address: int, kind: Any, fields: Sequence[str], how: str, rule: Rule) -> None:
     if hasattr(kind, "_length_") and kind._type_ is not ctypes.c_char:
         size = ctypes.sizeof(kind._type_)
         for index in range(kind._length_):

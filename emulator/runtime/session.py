@@ -32,9 +32,7 @@ class Session:
         rewatch: called when other functions are watched than before.
     """
 
-    def __init__(
-        self, plan: dict[str, Any], folder: str = "", sink: Optional[Sink] = None
-    ) -> None:
+    def __init__(self, plan: dict[str, Any], folder: str = "", sink: Optional[Sink] = None) -> None:
         self.plan = plan
         self.sink = sink
         self.strict: bool = plan["strict"]
@@ -179,7 +177,7 @@ def _hook(what: Any) -> Callable[..., Any]:
 
 
 def _program_names() -> list[str]:
-    """What this program may be called: its file, its own name for itself, an interpreter's script."""
+    """What this program may be called: its file, its name for itself, an interpreter's script."""
     with open("/proc/self/comm", encoding="utf-8", errors="replace") as file:
         names = [file.read().rstrip("\n"), os.readlink("/proc/self/exe")]
     with open("/proc/self/cmdline", encoding="utf-8", errors="replace") as file:

@@ -12,6 +12,7 @@ from .faults import rules
 from .loader import Loader
 from .resolve import resolve
 from .schema import Change, Fault, Gpu, Scenario
+from .script import at, fault
 from .toml import dumps, loads
 from .vocabulary import Signature, Vocabulary
 
@@ -27,8 +28,10 @@ __all__ = [
     "Signature",
     "UnknownNameError",
     "Vocabulary",
+    "at",
     "changes",
     "dumps",
+    "fault",
     "load",
     "loads",
     "names",

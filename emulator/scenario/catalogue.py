@@ -11,10 +11,12 @@ from msgspec import Struct
 from .errors import ScenarioError, ScenarioFileError, UnknownNameError, nearest
 from .profiles import profile, profiles
 from .schema import Gpu, Scenario
+from .script import run_script
 from .toml import loads
 
 __all__ = ["Names", "load", "names", "parse_gpus"]
 
+_SUFFIXES = (".toml", ".py")
 _GALLERY = Path(__file__).with_name("gallery")
 
 
@@ -34,21 +36,23 @@ def names() -> Names:
 def load(name_or_path: str | os.PathLike[str]) -> Scenario:
     """Return a built-in scenario by its name, or one from a file.
 
-    What contains a path separator or ends in ".toml" is a file, and so is whatever exists and is
-    not the name of a built-in scenario. A scenario that does not name itself gets the file's name.
+    What contains a path separator or ends in ".toml" or ".py" is a file, and so is whatever exists
+    and is not the name of a built-in scenario. A scenario that does not name itself gets the file's
+    name. A file that ends in ".py" is run: see ``script``.
 
     Raises:
         UnknownNameError: neither a built-in scenario of this name nor a file.
-        ScenarioFileError: the file cannot be read, or is not TOML.
+        ScenarioFileError: the file cannot be read, or is neither TOML nor Python.
         ScenarioError: the file says something wrong; the message has file, line and key path.
     """
     text = os.fspath(name_or_path)
-    if isinstance(name_or_path, str) and not text.endswith(".toml") and os.sep not in text:
+    if isinstance(name_or_path, str) and not text.endswith(_SUFFIXES) and os.sep not in text:
         if text in _gallery():
             return _from_gallery(text)
         if not os.path.exists(text):  # not Path's, which raises for a name that is too long
             raise _unknown(text)
-    return loads(_read(Path(text)), file=text, name=Path(text).stem)
+    read = run_script if text.endswith(".py") else loads
+    return read(_read(Path(text)), file=text, name=Path(text).stem)
 
 
 def parse_gpus(text: str) -> tuple[Gpu, ...]:
@@ -85,8 +89,9 @@ def _from_gallery(name: str) -> Scenario:
 
 
 def _unknown(name: str) -> UnknownNameError:
-    if os.path.exists(f"{name}.toml"):
-        hint = f"; did you mean '{name}.toml'?"
+    files = [name + suffix for suffix in _SUFFIXES if os.path.exists(name + suffix)]
+    if files:
+        hint = f"; did you mean {files[0]!r}?"
     elif name in profiles():
         hint = f" ({name} is a GPU profile: use --gpus {name})"
     else:
@@ -101,7 +106,7 @@ def _read(path: Path) -> str:
     except OSError as error:
         problem = f"cannot be read: {error.strerror}"
     except UnicodeDecodeError as error:
-        problem = f"expected a TOML file in UTF-8, but: {error}"
+        problem = f"expected a file in UTF-8, but: {error}"
     except ValueError:
         problem = f"expected a path, found {str(path)!r}"  # with a NUL in it
     raise ScenarioFileError(problem, file=str(path))

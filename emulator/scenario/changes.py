@@ -32,17 +32,22 @@ def changes(
 
 
 def _change(change: Change, gpus: Sequence[dict[str, Any]], folder: str) -> dict[str, Any]:
-    every, until = change.every, change.until
+    at = parse_duration(change.at)
+    every = None if change.every is None else parse_duration(change.every)
+    until = None if change.until is None else parse_duration(change.until)
+    if until is not None and (every is None or until < at):
+        problem = "expected an end after the beginning, of what happens again and again"
+        raise ScenarioError(f"{problem}; found {change.until!r}", key=("until",))
     given = {
-        "every": None if every is None else parse_duration(every),
-        "until": None if until is None else parse_duration(until),
+        "every": every,
+        "until": until,
         "set": change.set or None,
         "add": change.add or None,
         "run": None if change.run is None else located(change.run, folder),
     }
     present = {key: value for key, value in given.items() if value is not None}
     return {
-        "at": parse_duration(change.at),
+        "at": at,
         "devices": devices(change.device, gpus),
         **present,
     }

@@ -144,9 +144,8 @@ def _able(
                 refused[name] = problem
     named = [name for name in _patterns(fault.function) if name in refused]
     if named or not able:
-        name = named[0] if named else next(iter(refused))
-        key, problem = refused[name]
-        raise ScenarioError(problem, key=(key,))
+        blamed, why = refused[named[0] if named else next(iter(refused))]
+        raise ScenarioError(why, key=(blamed,))
     return able
 
 

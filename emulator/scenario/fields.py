@@ -75,8 +75,11 @@ def check_once(gpu: Any) -> None:
 
 def check_effect(struct: Struct, effects: Sequence[str]) -> None:
     """Refuse a fault or change by which nothing would happen."""
-    if all(getattr(struct, name) in (None, False, {}) for name in effects):
-        raise ScenarioError(f"expected something to happen, one of {', '.join(effects)}; found none")
+    values = [getattr(struct, name) for name in effects]
+    if all(value is None or value is False or value == {} for value in values):  # 0 is a code
+        raise ScenarioError(
+            f"expected something to happen, one of {', '.join(effects)}; found none"
+        )
 
 
 GPU: dict[str, Check] = {

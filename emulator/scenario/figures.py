@@ -62,7 +62,7 @@ def _magnitudes(value: Any) -> Any:
 
 
 def _signed(written: Any, checked: dict[str, Any], at: tuple[str, ...]) -> dict[str, Any]:
-    signed = {}
+    signed: dict[str, Any] = {}
     for name, entry in checked.items():
         key = (*at, name)
         if isinstance(entry, dict):

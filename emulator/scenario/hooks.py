@@ -36,7 +36,9 @@ def portable(hook: Any) -> list[str]:
     code = getattr(hook, "__code__", None)
     name = getattr(hook, "__qualname__", "")
     if code is None or not name.isidentifier():
-        problem = f"expected a function at the top of a file, as other processes run it; found {hook!r}"
+        problem = (
+            f"expected a function at the top of a file, as other processes run it; found {hook!r}"
+        )
         raise ScenarioError(problem, key=("run",))
     _check(code.co_filename, name)
     return [os.path.abspath(code.co_filename), name]

@@ -11,6 +11,11 @@ from .vocabulary import Vocabulary
 
 __all__ = ["check_corrupt", "check_writes"]
 
+_KINDS: dict[str, tuple[type, ...]] = {
+    "text": (str,),
+    "integer": (int,),
+    "number": (int, float),
+}
 _NOUNS = {"text": "text", "integer": "an integer", "number": "a number"}
 
 
@@ -85,10 +90,8 @@ def _fit(value: Any, shape: Any, key: tuple[str | int, ...]) -> None:
                 problem = f"no field {name!r}{nearest(name, shape)}"
                 raise UnknownNameError(problem, key=(*key, name))
             _fit(entry, shape[name], (*key, name))
-    else:
-        kind = {"text": str, "integer": int, "number": (int, float)}[shape]
-        if not isinstance(value, kind):
-            raise ScenarioError(f"expected {_NOUNS[shape]}, found {value!r}", key=key)
+    elif not isinstance(value, _KINDS[shape]):
+        raise ScenarioError(f"expected {_NOUNS[shape]}, found {value!r}", key=key)
 
 
 def _leaf(shape: Any, fields: Sequence[str], key: tuple[str, ...]) -> str:

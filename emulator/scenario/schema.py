@@ -1,4 +1,4 @@
-"""What users write: a scenario, its GPUs, faults and changes. Immutable; the same in TOML and Python.
+"""What users write: a scenario, its GPUs, faults and changes. The same in TOML and Python.
 
     Scenario(
         gpus=[Gpu("h100-sxm5-80gb", count=2, memory_used="10 GiB")],
@@ -6,8 +6,8 @@
         changes=[Change(at="30 s", device=1, set={"failure": "lost"})],
     )
 
-What one value alone can have wrong is refused here, at construction; what depends on profiles, on
-the other GPUs or on the APIs' names is refused by ``resolve``.
+All of it is immutable. What one value alone can have wrong is refused here, at construction; what
+depends on profiles, on the other GPUs or on the APIs' names is refused by ``resolve``.
 """
 
 from __future__ import annotations

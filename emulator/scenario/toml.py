@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from types import FunctionType
 from typing import Any, TypeVar
 
@@ -122,7 +122,8 @@ def _scenario_lines(scenario: Scenario) -> Iterator[str]:
     if scenario.environment:
         yield f"environment = {_value(scenario.environment)}"
     if scenario.loader:
-        yield f"loader = {_value({name: _copies(entry) for name, entry in scenario.loader.items()})}"
+        states = {name: _copies(entry) for name, entry in scenario.loader.items()}
+        yield f"loader = {_value(states)}"
     for gpu in scenario.gpus:
         yield from ("", "[[gpu]]", *_entries(gpu, without=("figures",)))
         if gpu.figures:
@@ -133,11 +134,13 @@ def _scenario_lines(scenario: Scenario) -> Iterator[str]:
         yield from ("", "[[change]]", *_entries(change))
 
 
-def _copies(copies: Sequence[Loader]) -> Any:
+def _copies(copies: Any) -> Any:
     """The states of a library's copies, each as the word that it is or with its details."""
     written = []
     for copy in copies:
-        details = {f.name: v for f in fields_of(Loader) if (v := getattr(copy, f.name)) != f.default}
+        details = {
+            f.name: v for f in fields_of(Loader) if (v := getattr(copy, f.name)) != f.default
+        }
         written.append(copy.state if details.keys() <= {"state"} else details)
     return written[0] if len(written) == 1 else written
 
