@@ -71,7 +71,8 @@ class Gpu(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fields=Tr
 class Fault(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fields=True):
     """A rule: what happens to certain calls instead of the answer.
 
-    Which calls (all that is given must hold):
+    A call is hit when all that is given up to ``probability`` holds. Then happens what is given
+    from ``delay`` on, in this order. Of several faults the first that hits a call decides.
 
     Attributes:
         function: exact name, glob ("nvmlInit*"), "getters" or "setters" for all such functions,
@@ -83,29 +84,25 @@ class Fault(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fields=
         time: "10 s-20 s" or "30 s-", on the scenario's clock since its start.
         after: only after a call of such a function (written as ``function``) in the same process.
         calls: a number from 1 on, a range "2-4" or "3-", "every 3" (the 3rd, 6th, ...), or a list
-            of them. Counted for each rule and each process: those calls that all of the above
+            of them. Counted for each fault and each process: those calls that all of the above
             match.
         probability: how likely such a call is to be hit, above 0 and up to 1.
         seed: of the probability; the same seed hits the same calls.
-
-    What happens, in this order:
-
         delay: real time to wait first: seconds, or text such as "200 ms".
         block: wait until the fault is released or cleared by live control.
         signal: end the process by this signal ("SIGSEGV").
         exit: end the process with this status, without cleaning up.
         run: a Python function that is given the call, or "file.py:function"; see
-            ``emulator.runtime.hooks``.
+            ``emulator.runtime.hooks``. It decides what the call returns.
         returns: name of a code with or without its prefix ("GPU_IS_LOST",
-            "CUDA_ERROR_NO_DEVICE"), or its number. If not given, the call is answered as without
-            the fault.
+            "CUDA_ERROR_NO_DEVICE"), or its number; in its place the call is not made. Without it,
+            the call is made and answers as it would without the fault.
         writes: C parameter -> the value written to it, also with an error; a struct's fields as a
             table, an array's elements as a list.
         corrupt: C parameter, or a field in it ("memory.total") -> what becomes of it: "max",
-            "min", "zero", "random", "truncated" and "unterminated" (text), "larger" (one more
-            than there are).
-
-        name: what live control and the trace call it; "fault[0]" if not given.
+            "min", "zero", "larger" (by one: a count larger than its list), "random", or of text
+            "truncated" or "unterminated".
+        name: what live control and the trace call it; "fault[0]" for the first if not given.
 
     Raises:
         ScenarioError: a value is of the wrong type or out of range, or nothing is to happen.
