@@ -1,8 +1,11 @@
 """A testbed: the private folder that the processes of one run share.
 
-    lib/         the libraries, under each name that programs ask for
+    lib/         the libraries, under each name that programs ask for, in the states that the
+                 scenario has them in; lib.0/ and so on too where one has several copies
     boot         what the stubs' C side needs to start Python: lines of key=value
     plan.json    the scenario, resolved
+    journal      what live control has said since
+    launcher     locked for as long as the testbed is kept: see `emulator.launcher`
     unhandled    functions called that nvemu has no handler for, if the scenario is strict
     trace.jsonl  the calls, one a line, when they are traced
 
@@ -12,7 +15,6 @@ One that `nvemu stubs path` makes stays, and has `default.json` in place of a pl
 
 from __future__ import annotations
 
-import filecmp
 import json
 import os
 import shutil
@@ -20,16 +22,24 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
+from time import time_ns
+from types import MappingProxyType, TracebackType
 from typing import Any
 
+from . import launcher, libraries
+from .control import Control, Journal
 from .libpython import find_libpython
+from .loading import verify
 from .plans import find_scenario, plan_of
 from .program import ProgramError, Relay
+from .replacing import write
 from .scenario import Scenario
-from .stubfiles import SONAMES, stub
+from .scenario.hooks import portable
 
-__all__ = ["ProgramError", "Testbed", "TestbedError", "furnish", "write_plan"]
+__all__ = ["PACKAGE", "ProgramError", "Testbed", "TestbedError", "boot_of", "furnish", "write_plan"]
+
+#: This package's folder, which lies in the `root` that a boot file names.
+PACKAGE = Path(__file__).resolve().parent
 
 
 class TestbedError(RuntimeError):
@@ -45,12 +55,18 @@ class Testbed:
         scenario: as for `emulator.emulate`.
         trace: whether the calls of all processes are recorded in `trace_file`.
 
+    Attributes:
+        control: changes what the programs find, while they run.
+
     Raises:
         ScenarioError: the scenario has a mistake.
-        TestbedError: on entering, libraries could not be loaded from the temporary folder.
+        TestbedError: on entering, libraries could not be loaded from the temporary folder, or one
+            that is to be unreadable could be read.
     """
 
     __test__ = False  # not a test class, whatever pytest makes of its name
+
+    control: Control
 
     def __init__(
         self, scenario: Scenario | str | os.PathLike[str] | None = None, *, trace: bool = False
@@ -59,11 +75,17 @@ class Testbed:
         self.plan = plan_of(self.scenario)
         self.traced = trace
         self.folder = Path()
+        self._verified: set[str] = set()
 
     @property
     def libraries(self) -> Path:
-        """The folder that goes on LD_LIBRARY_PATH."""
+        """The folder with the libraries; where one has several copies, with the last of them."""
         return self.folder / "lib"
+
+    @property
+    def search_path(self) -> list[Path]:
+        """The folders that go on LD_LIBRARY_PATH, in this order."""
+        return libraries.search_path(self.folder, self.scenario.loader)
 
     @property
     def trace_file(self) -> Path:
@@ -78,16 +100,23 @@ class Testbed:
         return list(dict.fromkeys(names))
 
     def __enter__(self) -> Testbed:
-        self.folder = Path(tempfile.mkdtemp(prefix="nvemu-")).absolute()  # 0700: nobody else's
+        self.folder = Path(tempfile.mkdtemp(prefix=launcher.PREFIX)).absolute()  # 0700
+        self._kept = launcher.hold(self.folder)
         try:
-            furnish(self.folder, self.scenario.driver)
+            furnish(self.folder, self.scenario.driver, self.scenario.loader)
+            self._check_unreadable()
             paths = {"trace": self.trace_file if self.traced else None}
             paths["unhandled"] = self.folder / "unhandled" if self.scenario.strict else None
-            write_plan(self.folder / "plan.json", self.plan, paths)
+            journal = Journal(self.folder / "journal")
+            journal.create()
+            self.control = Control(self.plan["gpus"], journal)
+            clock = self.plan["clock"] | {"start": time_ns()}
+            write_plan(self.folder / "plan.json", self.plan | {"clock": clock}, paths)
             if self.traced:
                 self.trace_file.touch(mode=0o600)
         except BaseException:
             shutil.rmtree(self.folder)
+            launcher.let_go(self._kept)
             raise
         return self
 
@@ -98,12 +127,38 @@ class Testbed:
         traceback: TracebackType | None,
     ) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
+        launcher.let_go(self._kept)
 
     def environment(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
-        """`base` (this process's environment) with what leads a program to the testbed."""
-        made = dict(os.environ if base is None else base)
-        paths = [str(self.libraries), *filter(None, [made.get("LD_LIBRARY_PATH")])]
-        return made | {"LD_LIBRARY_PATH": ":".join(paths), "NVEMU_TESTBED": str(self.folder)}
+        """`base` (this process's environment) with the scenario's variables, and with what leads a
+        program to the testbed.
+
+        Raises:
+            TestbedError: the scenario wants a library not to be loaded, and the program would find
+                another one along this environment's path or in the system.
+        """
+        made = {**(os.environ if base is None else base), **self.scenario.environment}
+        paths = [*map(str, self.search_path), *filter(None, [made.get("LD_LIBRARY_PATH")])]
+        path = ":".join(paths)
+        self._verify(path)
+        return made | {"LD_LIBRARY_PATH": path, "NVEMU_TESTBED": str(self.folder)}
+
+    def _verify(self, path: str) -> None:
+        if path in self._verified:
+            return
+        obstacle = verify(self.scenario.loader, path)
+        if obstacle is not None:
+            raise TestbedError(obstacle)
+        self._verified.add(path)
+
+    def _check_unreadable(self) -> None:
+        file = libraries.readable(self.folder, self.scenario.loader)
+        if file is not None:
+            raise TestbedError(
+                f"the scenario wants {file.name} unreadable, but you read it all the same: run as "
+                "another user than root, or without its capabilities CAP_DAC_OVERRIDE and "
+                "CAP_DAC_READ_SEARCH"
+            )
 
     def run(self, command: Sequence[str], env: Mapping[str, str] | None = None) -> int:
         """Run a program and wait for it; signals sent to this process reach it.
@@ -118,69 +173,61 @@ class Testbed:
             return relay.run(command, self.environment(env))
 
 
-def furnish(folder: Path, driver: str) -> None:
+def furnish(
+    folder: Path,
+    driver: str,
+    states: libraries.States = MappingProxyType({}),
+    root: Path = PACKAGE.parent,
+) -> None:
     """Put the libraries of a driver version and the boot file into a testbed's folder.
 
     What is there already is replaced piece by piece, each in one step: programs may be using it,
     and another process may be doing the same.
 
+    Args:
+        folder: the testbed's, which exists.
+        driver: the driver version.
+        states: a scenario's loader states, checked.
+        root: the folder that programs load the package `emulator` from.
+
     Raises:
         TestbedError: programs could not load libraries from this folder.
     """
     _check(folder)
-    libraries = folder / "lib"
-    libraries.mkdir(mode=0o700, exist_ok=True)
-    for library, soname in SONAMES.items():
-        base = soname.removesuffix(".1")
-        # A copy, as real as a driver's: some programs resolve the links and open what is behind.
-        _copy(stub(library, driver), libraries / f"{base}.{driver}")
-        _link(libraries / soname, f"{base}.{driver}")
-        _link(libraries / base, soname)
-    _write(folder / "boot", _boot(driver))
+    write(folder / "boot", _boot(driver, root))  # first: by it a folder is known as nvemu's
+    libraries.lay_out(folder, driver, states)
 
 
 def write_plan(path: Path, plan: dict[str, Any], paths: Mapping[str, Path | None]) -> None:
     """Write a plan, and the files that its processes write to, in one step."""
-    _write(path, json.dumps(plan | {k: v and str(v) for k, v in paths.items()}))
+    document = plan | {k: v and str(v) for k, v in paths.items()}
+    write(path, json.dumps(document, default=portable))
 
 
 def _check(folder: Path) -> None:
-    if {":", ";"} & set(str(folder)):
-        raise TestbedError(f"{folder} cannot go on LD_LIBRARY_PATH: its name has a ':' or ';'")
+    if {":", ";", "\n"} & set(str(folder)):
+        problem = "its name has a ':', a ';' or a line break"
+        raise TestbedError(f"{str(folder)!r} cannot go on LD_LIBRARY_PATH: {problem}")
     if os.statvfs(folder).f_flag & os.ST_NOEXEC:
         raise TestbedError(
             f"no library can be loaded from {folder}, which is mounted noexec: "
-            "set TMPDIR (for `nvemu stubs path`: XDG_CACHE_HOME) to another folder"
+            "set TMPDIR (for `nvemu stubs path`: XDG_CACHE_HOME; for `nvemu install`: --prefix) to "
+            "another folder"
         )
 
 
-def _boot(driver: str) -> str:
+def _boot(driver: str, root: Path) -> str:
     found = find_libpython()
-    root = Path(__file__).resolve().parent.parent
     lines = {"root": root, "python": sys.executable, "driver": driver}
     if found is not None:
         lines |= {"libpython": found.path, "home": found.home}
     return "".join(f"{key}={value}\n" for key, value in lines.items())
 
 
-def _beside(path: Path) -> Path:
-    """A name next to `path` that only this process uses."""
-    return path.with_name(f".{path.name}.{os.getpid()}")
-
-
-def _copy(source: Path, target: Path) -> None:
-    if target.is_file() and filecmp.cmp(source, target, shallow=False):
-        return
-    shutil.copy(source, _beside(target))
-    _beside(target).replace(target)
-
-
-def _link(path: Path, target: str) -> None:
-    _beside(path).unlink(missing_ok=True)  # left by a process of the same id that was killed
-    _beside(path).symlink_to(target)
-    _beside(path).replace(path)
-
-
-def _write(path: Path, text: str) -> None:
-    _beside(path).write_text(text, encoding="utf-8")
-    _beside(path).replace(path)
+def boot_of(folder: Path) -> dict[str, str]:
+    """What a testbed's boot file says; nothing where there is none."""
+    try:
+        lines = (folder / "boot").read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return {}
+    return dict(line.partition("=")[::2] for line in lines)

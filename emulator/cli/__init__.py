@@ -15,7 +15,10 @@ from .groups import Group
 __all__ = ["cli", "main"]
 
 COMMANDS = {
+    "ctl": "Look at what running programs find, and change it.",
     "devices": "Show the GPUs that a program finds here through NVML and CUDA.",
+    "fuzz": "Run a program in many drawn scenarios, and report those that break it.",
+    "install": "Lay out a machine with scripted GPUs in a folder, for a container image.",
     "run": "Run a program on a machine with scripted GPUs.",
     "scenarios": "List, show, check and resolve scenarios.",
     "stubs": "Where the stub libraries are, to put on LD_LIBRARY_PATH by hand.",
@@ -24,10 +27,12 @@ COMMANDS = {
 
 # What a user's mistake raises, by the module that declares it.
 MISTAKES = {
+    "emulator.control": "JournalError",
     "emulator.scenario": "ScenarioError",
     "emulator.stubfiles": "StubsMissingError",
     "emulator.symbols": "SymbolsError",
     "emulator.testbed": "TestbedError",
+    "emulator.testbeds": "NotRunningError",
 }
 
 

@@ -6,7 +6,7 @@ import click
 
 from ..machine import DRIVERS
 
-__all__ = ["driver_option"]
+__all__ = ["driver_option", "gpus_option", "scenario_option"]
 
 
 def known(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -24,4 +24,12 @@ driver_option = click.option(
     metavar="VERSION",
     callback=known,
     help=f"Driver version: {', '.join(DRIVERS)}.",
+)
+
+scenario_option = click.option(
+    "--scenario", metavar="NAME|FILE", help="What it finds; see `nvemu scenarios list`."
+)
+
+gpus_option = click.option(
+    "--gpus", metavar="PROFILE[:N],...", help="Its GPUs, in place of the scenario's."
 )

@@ -10,7 +10,7 @@ from ..program import ProgramError, Relay
 from ..scenario import Gpu, Scenario, ScenarioError, parse_gpus
 from ..testbed import Testbed
 from .ending import end_like, refuse
-from .options import driver_option
+from .options import driver_option, gpus_option, scenario_option
 from .tracing import Follower, target
 
 __all__ = ["command"]
@@ -19,8 +19,8 @@ UNHANDLED = 125  # as env(1) and timeout(1): the program ran, and its runner fai
 
 
 @click.command("run", context_settings={"allow_interspersed_args": False})
-@click.option("--scenario", metavar="NAME|FILE", help="What it finds; see `nvemu scenarios list`.")
-@click.option("--gpus", metavar="PROFILE[:N],...", help="Its GPUs, in place of the scenario's.")
+@scenario_option
+@gpus_option
 @driver_option
 @click.option(
     "--trace",

@@ -38,13 +38,18 @@ def path(driver: str | None) -> None:
     this again brings it up to date.
     """
     folder = prepare(cache(), choose("default", None, driver))
+    warn_without_libpython()
+    click.echo(folder / "lib")
+
+
+def warn_without_libpython() -> None:
+    """Say so when there is no libpython that could be embedded."""
     if find_libpython() is None:
         click.echo(
             "nvemu: only Python programs will find these GPUs: for others, install Python's "
             "shared library (Debian: libpython3-dev) and call this again",
             err=True,
         )
-    click.echo(folder / "lib")
 
 
 def cache() -> Path:

@@ -21,7 +21,17 @@ from ..machine import DRIVERS
 from . import checks
 from .errors import Key, ScenarioError, UnknownNameError, nearest
 
-__all__ = ["PRESENT", "STATES", "Loader", "check", "check_drivers", "copies"]
+__all__ = [
+    "DETAILS",
+    "MOST_COPIES",
+    "REQUIRED",
+    "PRESENT",
+    "STATES",
+    "Loader",
+    "check",
+    "check_drivers",
+    "copies",
+]
 
 #: State -> what a reader is told of it.
 STATES = {
@@ -44,10 +54,10 @@ _NEEDS = "libnvrm_gpu.so"
 _LONGEST_NEEDS = 50
 
 #: Detail -> the state that it belongs to.
-_DETAILS = {"symbols": "missing-symbols", "driver": "older-table", "needs": "missing-dependency"}
+DETAILS = {"symbols": "missing-symbols", "driver": "older-table", "needs": "missing-dependency"}
 
 #: A search path of more copies is a mistake.
-_MOST_COPIES = 16
+MOST_COPIES = 16
 
 
 class Loader(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fields=True):
@@ -72,12 +82,12 @@ class Loader(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fields
 
     def __post_init__(self) -> None:
         self._check("state", _state)
-        for detail, state in _DETAILS.items():
+        for detail, state in DETAILS.items():
             if getattr(self, detail) not in ((), None) and self.state != state:
                 problem = f"expected it only with the state {state!r}, found {self.state!r}"
                 raise ScenarioError(problem, key=(detail,))
-        if self.state in _REQUIRED:
-            self._check(*_REQUIRED[self.state])
+        if self.state in REQUIRED:
+            self._check(*REQUIRED[self.state])
         if self.state == "missing-dependency":
             self._check("needs", _needs)
 
@@ -110,7 +120,7 @@ def _needs(value: object) -> str:
 
 
 #: State -> the detail that it must have, and its check.
-_REQUIRED: dict[str, tuple[str, checks.Check]] = {
+REQUIRED: dict[str, tuple[str, checks.Check]] = {
     "missing-symbols": ("symbols", _symbols),
     "older-table": ("driver", checks.driver),
 }
@@ -137,8 +147,8 @@ def check(value: object) -> dict[str, tuple[Loader, ...]]:
 def _copies(entry: Any) -> tuple[Loader, ...]:
     if not isinstance(entry, (list, tuple)):
         return (_copy(entry),)
-    if not 0 < len(entry) <= _MOST_COPIES:
-        problem = f"expected 1 to {_MOST_COPIES} copies of the library, found {len(entry)}"
+    if not 0 < len(entry) <= MOST_COPIES:
+        problem = f"expected 1 to {MOST_COPIES} copies of the library, found {len(entry)}"
         raise ScenarioError(problem)
     checked = []
     for index, one in enumerate(entry):

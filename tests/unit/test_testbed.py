@@ -61,7 +61,7 @@ class TestContent:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("emulator.testbed.tempfile.tempdir", str(tmp_path))
-        monkeypatch.setattr("emulator.testbed.stub", lambda *_: tmp_path / "missing")
+        monkeypatch.setattr("emulator.libraries.stub", lambda *_: tmp_path / "missing")
         with pytest.raises(FileNotFoundError), Testbed(TWO):
             pass
         assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,159 @@
+"""The libraries of a testbed as files, each copy in the state that the scenario has it in.
+
+    lib/      the last copy of each library on the search path, for most the only one
+    lib.0/    the copies before it, where a library has several
+    lib.1/
+
+A library has three names, as NVIDIA installs them: libcuda.so -> libcuda.so.1 -> the file itself,
+libcuda.so.<driver>. What is broken about a copy is the file; the links to it are as they should be,
+also where there is none ("broken-symlink"). Only an absent library has no link either. A copy with
+an older driver's functions has the file name of the scenario's driver.
+
+Whether the dynamic loader then says what the scenario means depends on the system too: see
+``emulator.loading``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from fnmatch import filter as matching
+from pathlib import Path
+from typing import Any
+
+from . import damage
+from .replacing import link, write
+from .scenario import Scenario, ScenarioError
+from .scenario.errors import nearest
+from .scenario.loader import PRESENT, Loader, check_drivers, copies
+from .stubfiles import SONAMES, stub
+from .symbols import load_table, table_path
+
+__all__ = ["States", "check", "lay_out", "readable", "search_path"]
+
+#: A scenario's loader states as checked.
+States = Mapping[str, Any]
+
+Maker = Callable[[str, str, Loader], bytes]
+
+
+def _intact(library: str, driver: str, _: Loader) -> bytes:
+    return stub(library, driver).read_bytes()
+
+
+def _older(library: str, _: str, copy: Loader) -> bytes:
+    return _intact(library, str(copy.driver), copy)
+
+
+def _without_dependency(library: str, driver: str, copy: Loader) -> bytes:
+    return damage.with_dependency(_intact(library, driver, copy), str(copy.needs))
+
+
+def _without_symbols(library: str, driver: str, copy: Loader) -> bytes:
+    missing = set().union(*_missing(library, driver, copy).values())
+    return damage.without_symbols(_intact(library, driver, copy), missing)
+
+
+#: State -> what is in the file; the others have none.
+_CONTENTS: dict[str, Maker] = {
+    "present": _intact,
+    "unreadable": _intact,
+    "empty": lambda *_: damage.EMPTY,
+    "wrong-class": lambda *_: damage.wrong_class(),
+    "not-elf": lambda *_: damage.not_elf(),
+    "missing-dependency": _without_dependency,
+    "missing-symbols": _without_symbols,
+    "older-table": _older,
+}
+
+
+def check(scenario: Scenario) -> None:
+    """Check a scenario's loader states against its driver.
+
+    Raises:
+        ScenarioError: a function that the library does not export anyway, or a driver that is not
+            an older one.
+    """
+    try:
+        check_drivers(scenario.loader, scenario.driver)
+        for key, library, copy in copies(scenario.loader):
+            for index, (pattern, found) in enumerate(
+                _missing(library, scenario.driver, copy).items()
+            ):
+                if not found:
+                    raise _unknown(library, scenario.driver, pattern, (*key, "symbols", index))
+    except ScenarioError as error:
+        raise scenario.locate(error) from None
+
+
+def _exported(library: str, driver: str) -> list[str]:
+    return load_table(table_path(SONAMES[library], driver)).of_type("FUNC")
+
+
+def _missing(library: str, driver: str, copy: Loader) -> dict[str, list[str]]:
+    """Name or glob -> the exported functions that it means."""
+    if not copy.symbols:
+        return {}
+    exported = _exported(library, driver)
+    return {pattern: matching(exported, pattern) for pattern in copy.symbols}
+
+
+def _unknown(library: str, driver: str, pattern: str, key: tuple[str | int, ...]) -> ScenarioError:
+    hint = nearest(pattern, _exported(library, driver))
+    problem = f"expected a function that driver {driver}'s {SONAMES[library]} exports"
+    return ScenarioError(f"{problem}, found {pattern!r}{hint}", key=key)
+
+
+def search_path(folder: Path, states: States) -> list[Path]:
+    """The folders of a testbed that go on LD_LIBRARY_PATH, in this order."""
+    return _folders(folder, max(map(len, states.values()), default=1))
+
+
+def _folders(folder: Path, number: int) -> list[Path]:
+    return [*(folder / f"lib.{n}" for n in range(number - 1)), folder / "lib"]
+
+
+def lay_out(folder: Path, driver: str, states: States) -> None:
+    """Make the libraries of a driver version in a testbed's folder.
+
+    What is there already is replaced piece by piece, each in one step.
+    """
+    path = search_path(folder, states)
+    for place in path:
+        place.mkdir(exist_ok=True)
+    for library in SONAMES:
+        entries = states.get(library, (PRESENT,))
+        for place, copy in zip(path[-len(entries) :], entries, strict=True):
+            _put(place, library, driver, copy)
+
+
+def _put(place: Path, library: str, driver: str, copy: Loader) -> None:
+    if copy.state == "absent":
+        return
+    soname = SONAMES[library]
+    base = soname.removesuffix(".1")
+    # The file is a copy of the stub, as real as a driver's: some programs resolve the links and
+    # open what is behind.
+    file = place / f"{base}.{driver}"
+    if copy.state in _CONTENTS:
+        write(file, _CONTENTS[copy.state](library, driver, copy), mode=0o755)
+    if copy.state == "unreadable":
+        file.chmod(0)
+    link(place / soname, file.name)
+    link(place / base, soname)
+
+
+def readable(folder: Path, states: States) -> Path | None:
+    """A file that was to be unreadable and that this process can read: root reads everything."""
+    for place in search_path(folder, states):
+        for file in place.glob("*.so.*.*"):
+            if not file.stat().st_mode & 0o777 and _opens(file):
+                return file
+    return None
+
+
+def _opens(file: Path) -> bool:
+    try:
+        file.open("rb").close()
+    except PermissionError:
+        return False
+    return True

@@ -1,0 +1,89 @@
+"""Asking the dynamic loader whether a scenario's libraries are to it what they are meant to be.
+
+It passes over a library that is not there, and goes on to the system's folders: where NVIDIA's
+driver is installed, no file of a testbed makes a library absent.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from .libraries import States
+from .scenario.loader import Loader
+from .stubfiles import SONAMES
+
+__all__ = ["verify"]
+
+#: What the loader passes over, to go on along the search path.
+_PASSED_OVER = ("absent", "broken-symlink", "unreadable", "wrong-class")
+
+_NOT_FOUND = "{}: cannot open shared object file: No such file or directory"
+_WRONG_CLASS = "{}: wrong ELF class: ELFCLASS32"
+
+#: For each soname what the loader says of it; or, if it can be loaded, the path it is loaded from.
+_PROBE = """
+import ctypes, os, sys
+for name in sys.argv[1:]:
+    try:
+        ctypes.CDLL(name)
+    except OSError as error:
+        print("error", error)
+    else:
+        with open("/proc/self/maps") as maps:
+            paths = [line.split(None, 5)[5].strip() for line in maps if line.count("/")]
+        base = name.partition(".so")[0] + ".so"
+        print("path", next((p for p in paths if os.path.basename(p).startswith(base)), name))
+"""
+
+
+def verify(states: States, path: str) -> str | None:
+    """Ask the dynamic loader, in a process of its own, whether libraries that cannot be loaded
+    cannot be loaded, along the search path `path` and in the system's folders.
+
+    Returns:
+        What is in the scenario's way, as a sentence; None if nothing is.
+    """
+    doubtful = {library: expected for library in states if (expected := _refusal(states, library))}
+    if not doubtful:
+        return None
+    said = _ask([SONAMES[library] for library in doubtful], path)
+    for (library, expected), (kind, text) in zip(doubtful.items(), said, strict=True):
+        if (kind, text) != ("error", expected):
+            found = f"would find {text}" if kind == "path" else f"would be told {text!r}"
+            return (
+                f"the scenario wants {SONAMES[library]} {_decisive(states[library]).state}, but "
+                f"programs {found}, which is this system's: play it where that is not, such as in "
+                "a container"
+            )
+    return None
+
+
+def _decisive(entries: Sequence[Loader]) -> Loader:
+    """The copy that the loader stops at; the last one if it passes over all."""
+    return next((copy for copy in entries if copy.state not in _PASSED_OVER), entries[-1])
+
+
+def _refusal(states: States, library: str) -> str | None:
+    """What the loader is to say of a library, where that depends on what the system has."""
+    copy = _decisive(states[library])
+    if copy.state == "missing-dependency":
+        return _NOT_FOUND.format(copy.needs)
+    if copy.state not in _PASSED_OVER:
+        return None
+    wrong = any(entry.state == "wrong-class" for entry in states[library])
+    return (_WRONG_CLASS if wrong else _NOT_FOUND).format(SONAMES[library])
+
+
+def _ask(sonames: list[str], path: str) -> list[tuple[str, str]]:
+    """What the loader says of each library: ("error", its message) or ("path", what it loads)."""
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", _PROBE, *sonames],
+        env={"LD_LIBRARY_PATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    rows = (line.partition(" ") for line in done.stdout.splitlines())
+    return [(kind, text) for kind, _, text in rows]
