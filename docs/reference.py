@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import sys
 from collections.abc import Iterator
@@ -14,7 +13,8 @@ import click
 from emulator import Change, Fault, Gpu, Loader, Scenario
 from emulator.cli import cli
 from emulator.machine import DRIVERS
-from emulator.scenario import names
+from emulator.scenario import load, names
+from emulator.scenario.jsonshapes import descriptions
 from emulator.vocabulary import apis, handlers
 
 HERE = Path(__file__).resolve().parent
@@ -64,34 +64,26 @@ def scenario() -> str:
     for title, kind in TABLES.items():
         parts.append(f"## {title}\n\n| key | what it is |\n|---|---|")
         keys = {"gpus": "gpu", "faults": "fault", "changes": "change"}
-        parts += [f"| `{keys.get(key, key)}` | {text} |" for key, text in attributes(kind)]
+        parts += [
+            f"| `{keys.get(key, key)}` | {text.replace('``', '`').replace('|', '&#124;')} |"
+            for key, text in descriptions(kind).items()
+        ]
         parts.append("")
     return "\n".join(parts)
-
-
-def attributes(kind: type) -> Iterator[tuple[str, str]]:
-    """The entries of a docstring's `Attributes:` section."""
-    section = inspect.getdoc(kind).split("Attributes:\n")[1].split("\nRaises:")[0]  # type: ignore[union-attr]
-    entry: list[str] = []
-    for line in [*section.splitlines(), "    end:"]:
-        if line.startswith("    ") and line[4] != " ":
-            if entry:
-                key, _, text = " ".join(entry).partition(": ")
-                yield key, text.replace("``", "`").replace("|", "\\|")
-            entry = []
-        if line.strip():
-            entry.append(line.strip())
 
 
 def catalogue() -> str:
     """The built-in scenarios and GPU profiles."""
     known = names()
-    parts = [f"# Catalogue\n\n{NOTE}"]
-    for title, table in (("Scenarios", known.scenarios), ("GPU profiles", known.profiles)):
-        parts.append(f"## {title}\n\n| name | what it is |\n|---|---|")
-        parts += [f"| `{name}` | {text} |" for name, text in sorted(table.items())]
-        parts.append("")
-    return "\n".join(parts)
+    parts = [f"# Catalogue\n\n{NOTE}\n## Scenarios\n"]
+    parts.append("| name | what it is | what a program sees | met in |\n|---|---|---|---|")
+    for name, text in sorted(known.scenarios.items()):
+        found = load(name)
+        met = ", ".join(f"[{number}]({url})" for number, url in enumerate(found.origin, 1))
+        parts.append(f"| `{name}` | {text} | {' '.join(found.sees.split())} | {met} |")
+    parts.append("\n## GPU profiles\n\n| name | what it is |\n|---|---|")
+    parts += [f"| `{name}` | {text} |" for name, text in sorted(known.profiles.items())]
+    return "\n".join([*parts, ""])
 
 
 def commands() -> str:

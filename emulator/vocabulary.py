@@ -12,12 +12,12 @@ from . import cuda, nvml
 from .api import Api, Parameter, c_fields
 from .scenario import Signature, Vocabulary
 
-__all__ = ["apis", "handlers", "vocabulary"]
+__all__ = ["apis", "documented", "handlers", "vocabulary"]
 
 #: Groups of functions -> what the names in them are like.
 GROUPS = {
     "getters": re.compile(r"(nvml|cu)\w*?Get[A-Z0-9]\w*"),
-    "setters": re.compile(r"(nvml|cu)(?!EventSet|\w*Get[A-Z0-9])\w*Set[A-Z0-9]\w*"),
+    "setters": re.compile(r"(nvml|cu)(?!\w*(EventSet|Get)[A-Z0-9])\w*Set[A-Z0-9]\w*"),
 }
 
 
@@ -34,7 +34,8 @@ def handlers() -> dict[str, dict[str, str]]:
     """
     for package in (nvml, cuda):
         for module in iter_modules(package.__path__):
-            import_module(f"{package.__name__}.{module.name}")
+            if not module.name.startswith("_"):  # the generated tables
+                import_module(f"{package.__name__}.{module.name}")
     return {
         name: {f: h.answer.__module__.rpartition(".")[2] for f, h in api.handlers.items()}
         for name, api in apis().items()
@@ -75,6 +76,33 @@ def outputs(library: str, name: str) -> dict[str, Any]:
     parameters = api.find(name).parameters or ()
     written = (p for p in parameters if p.is_output and p.type != "void")
     return {parameter.name: _shape(api, parameter) for parameter in written}
+
+
+@cache
+def documented(library: str, function: str) -> tuple[int, ...]:
+    """The codes that NVIDIA's headers say a function returns, success among them.
+
+    Where they do not say which (six functions of NVML, eleven of CUDA: four are documented to
+    return "any" error, the others lack the list or are in no header), all codes of the API. Nothing
+    for a function that returns no status, such as nvmlErrorString.
+
+    Raises:
+        LookupError: the API has no such function.
+    """
+    api = apis()[library]
+    if function not in api.names:
+        raise LookupError(f"{function} is not a function of {library}")
+    rows = _returns(library)
+    if function not in rows:
+        return ()
+    codes = {api.short(name): code for name, code in api.types.members(api.status).items()}
+    return tuple(map(codes.__getitem__, rows[function].split() or codes))
+
+
+@cache
+def _returns(library: str) -> dict[str, str]:
+    rows: dict[str, str] = import_module(f"{apis()[library].package}._returns").RETURNS
+    return rows
 
 
 def _shape(api: Api, parameter: Parameter) -> Any:

@@ -21,7 +21,9 @@ HERE = Path(__file__).resolve().parent
 SONAMES = {"nvml": "libnvidia-ml.so.1", "cuda": "libcuda.so.1"}
 COMPILE = "-std=gnu11 -O2 -fPIC -fvisibility=hidden -ffunction-sections -Wall -Wextra"
 # nodelete: Python holds pointers into the stub, and hosts dlclose and dlopen again.
-LINK = "-shared -Wl,-z,nodelete -Wl,--hash-style=gnu -Wl,-z,relro -Wl,-z,now -Wl,--gc-sections -Wl,-s"
+LINK = (
+    "-shared -Wl,-z,nodelete -Wl,--hash-style=gnu -Wl,-z,relro -Wl,-z,now -Wl,--gc-sections -Wl,-s"
+)
 
 
 class BuildError(RuntimeError):

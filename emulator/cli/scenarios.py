@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from importlib.resources import files
+from shutil import get_terminal_size
+from textwrap import wrap
 
 import click
 import msgspec
@@ -14,12 +18,17 @@ from ..machine import NEWEST
 from ..plans import find_scenario, plan_of
 from ..scenario import Scenario, ScenarioError, UnknownNameError, names
 from ..scenario.errors import nearest
+from ..scenario.jsonschema import json_schema
 from ..scenario.profiles import written_figures
 from ..scenario.toml import dumps_table
+from ..vocabulary import vocabulary
 from .groups import Group
 from .options import driver_option
 
 __all__ = ["command"]
+
+#: Columns that a description needs; with less room beside the names it is not folded.
+LEAST_ROOM = 30
 
 
 @click.group("scenarios", cls=Group)
@@ -27,18 +36,72 @@ def command() -> None:
     """List, show, check and resolve scenarios."""
 
 
+#: Heading -> whether a scenario belongs under it; the last that fits.
+KINDS: dict[str, Callable[[Scenario], bool]] = {
+    "What the machine is like": lambda scenario: True,
+    "What calls answer": lambda scenario: bool(scenario.faults),
+    "What the dynamic loader finds": lambda scenario: bool(scenario.loader),
+    "What happens after a while": lambda scenario: (
+        bool(scenario.changes) or any(fault.time for fault in scenario.faults)
+    ),
+}
+
+
 @command.command("list")
-def list_() -> None:
-    """List the built-in scenarios and GPU profiles."""
+@click.argument("texts", metavar="[TEXT]...", nargs=-1)
+def list_(texts: tuple[str, ...]) -> None:
+    """List the built-in scenarios and GPU profiles.
+
+    With TEXT only those that have it in their name or description; * and ? are as in file names,
+    and capital and small letters alike: `list mig`, `list cuinit 999`. `nvemu scenarios show NAME`
+    says where people met a scenario, and what they saw.
+    """
     known = names()
-    click.echo("Scenarios, for `nvemu run --scenario NAME`:\n" + table(known.scenarios))
-    click.echo("\nGPU profiles, for `nvemu run --gpus NAME:COUNT`:\n" + table(known.profiles))
+    scenarios, profiles = (matching(d, texts) for d in (known.scenarios, known.profiles))
+    if not scenarios and not profiles:
+        problem = "expected a text in the name or description of a scenario or GPU profile"
+        raise UnknownNameError(f"{problem}, found {' '.join(texts)!r}")
+    sections = [by_kind(scenarios)] if scenarios else []
+    if profiles:
+        heading = "GPU profiles, for `nvemu run --gpus NAME:COUNT`"
+        sections.append(f"{heading}:\n{table(profiles)}")
+    click.echo("\n\n".join(sections))
 
 
-def table(described: Mapping[str, str]) -> str:
-    """A line for each name, with its description."""
-    width = max(map(len, described), default=0)
-    return "\n".join(f"  {name.ljust(width)}  {text}" for name, text in described.items())
+def matching(described: Mapping[str, str], texts: Sequence[str]) -> dict[str, str]:
+    """Those that have all texts in their name or description."""
+    globs = [f"*{text.lower()}*" for text in texts]
+    return {
+        name: said
+        for name, said in described.items()
+        if all(fnmatchcase(f"{name}\n{said}".lower(), glob) for glob in globs)
+    }
+
+
+def by_kind(described: Mapping[str, str]) -> str:
+    """The scenarios under headings."""
+    kinds: dict[str, dict[str, str]] = {heading: {} for heading in KINDS}
+    for name, text in described.items():
+        scenario = find_scenario(name)
+        kinds[[h for h, fits in KINDS.items() if fits(scenario)][-1]][name] = text
+    width = max(map(len, described))
+    parts = [f"{h}:\n{table(rows, width)}" for h, rows in kinds.items() if rows]
+    return "\n\n".join(["Scenarios, for `nvemu run --scenario NAME`", *parts])
+
+
+def table(described: Mapping[str, str], width: int = 0) -> str:
+    """A line for each name, with its description; on a terminal, folded to fit it."""
+    width = max(width, *map(len, described))
+    columns = get_terminal_size().columns if sys.stdout.isatty() else 0
+    return "\n".join(row(name.ljust(width), text, columns) for name, text in described.items())
+
+
+def row(name: str, text: str, columns: int) -> str:
+    """One line of a table, or several of at most so many columns."""
+    indent = " " * (len(name) + 4)
+    room = columns - len(indent)
+    lines = wrap(text, room) if room >= LEAST_ROOM else [text]
+    return f"  {name}  " + f"\n{indent}".join(lines)
 
 
 @command.command("show")
@@ -84,6 +147,16 @@ def check(scenario: str) -> str | None:
         return problem
     click.echo(f"{scenario}: ok")
     return None
+
+
+@command.command("schema")
+def schema() -> None:
+    """Print the JSON Schema of scenario files.
+
+    Editors complete, explain and check TOML by it: save it beside a scenario, and let the
+    scenario's first line be "#:schema FILE" (Even Better TOML, taplo).
+    """
+    click.echo(json.dumps(json_schema(vocabulary()), indent=1))
 
 
 @command.command("resolve")

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from .errors import ScenarioError
 
-__all__ = ["parse_calls"]
+__all__ = ["EVERY", "RANGE", "parse_calls"]
 
-_RANGE = re.compile(r"\s*(\d+)\s*(?:(-)\s*(\d+)?\s*)?", re.ASCII)
-_EVERY = re.compile(r"\s*every\s+(\d+)\s*", re.ASCII)
+RANGE = re.compile(r"\s*(\d+)\s*(?:(-)\s*(\d+)?\s*)?", re.ASCII)
+EVERY = re.compile(r"\s*every\s+(\d+)\s*", re.ASCII)
 
 _EXPECTED = (
     "expected a call number from 1 on, a range such as '2-4' or '3-', 'every 3', or a list of them"
@@ -40,7 +40,7 @@ def parse_calls(calls: int | str | Sequence[int | str] | None) -> list[list[int 
 def _range(entry: object) -> list[int | None]:
     text = str(entry) if isinstance(entry, int) and not isinstance(entry, bool) else entry
     if isinstance(text, str):
-        every, match = _EVERY.fullmatch(text), _RANGE.fullmatch(text)
+        every, match = EVERY.fullmatch(text), RANGE.fullmatch(text)
         numbers = [int(part) for part in re.findall(r"\d+", text) if len(part) <= _MOST_DIGITS]
         if every and numbers and numbers[0] > 0:
             return [numbers[0], None, numbers[0]]

@@ -19,6 +19,10 @@ from .quantities import parse_quantity
 from .times import parse_duration, parse_rate, parse_span
 
 __all__ = [
+    "BUS_ID",
+    "MOST_GPUS",
+    "RESERVED",
+    "UUID",
     "boolean",
     "bus_address",
     "bus_id",
@@ -56,11 +60,11 @@ __all__ = [
 Check = Callable[[Any], Any]
 
 _HEX = "[0-9a-fA-F]"
-_UUID = re.compile(f"GPU-{_HEX}{{8}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}}")
-_BUS_ID = re.compile(f"(?:({_HEX}{{4}}|{_HEX}{{8}}):)?({_HEX}{{2}}):({_HEX}{{2}})(?:\\.0)?")
+UUID = re.compile(f"GPU-{_HEX}{{8}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}}")
+BUS_ID = re.compile(f"(?:({_HEX}{{4}}|{_HEX}{{8}}):)?({_HEX}{{2}}):({_HEX}{{2}})(?:\\.0)?")
 
 #: A machine is built for each process; this many devices still start at once.
-_MOST_GPUS = 256
+MOST_GPUS = 256
 
 
 def bus_address(text: str) -> tuple[int, int, int]:
@@ -69,7 +73,7 @@ def bus_address(text: str) -> tuple[int, int, int]:
     Raises:
         ScenarioError: it is not one.
     """
-    match = _BUS_ID.fullmatch(text)
+    match = BUS_ID.fullmatch(text)
     if match is None or int(match[3], 16) > 31:
         raise ScenarioError(f"expected a PCI bus id such as '00000000:19:00.0', found {text!r}")
     return int(match[1] or "0", 16), int(match[2], 16), int(match[3], 16)
@@ -122,15 +126,15 @@ def utilization(value: object) -> int:
 
 def count(value: object) -> int:
     """Check a number of GPUs."""
-    if not _is_integer(value) or not 1 <= value <= _MOST_GPUS:
-        problem = f"expected a number of GPUs from 1 to {_MOST_GPUS}, found {value!r}"
+    if not _is_integer(value) or not 1 <= value <= MOST_GPUS:
+        problem = f"expected a number of GPUs from 1 to {MOST_GPUS}, found {value!r}"
         raise ScenarioError(problem)
     return value
 
 
 def uuid(value: object) -> str:
     """Check the UUID of a GPU, which becomes lower case, as NVML has it."""
-    if not isinstance(value, str) or not _UUID.fullmatch(value):
+    if not isinstance(value, str) or not UUID.fullmatch(value):
         problem = "expected 'GPU-' and a UUID, such as 'GPU-ee7954ec-da95-fd7a-ddfd-c6b32cc2f8aa'"
         raise ScenarioError(f"{problem}, found {value!r}")
     return "GPU-" + value[4:].lower()
@@ -196,7 +200,7 @@ def _one_device(value: object) -> int | str:
     if _is_integer(value) and value >= 0:
         return value
     if isinstance(value, str) and value:
-        return uuid(value) if _UUID.fullmatch(value) else value
+        return uuid(value) if UUID.fullmatch(value) else value
     problem = "expected the index, the UUID or the profile of a GPU, or a list of them"
     raise ScenarioError(f"{problem}, found {value!r}")
 
@@ -339,14 +343,14 @@ def _address(value: object) -> str:
 
 
 #: What nvemu itself sets, or what would lead a program past it.
-_RESERVED = ("LD_LIBRARY_PATH", "LD_PRELOAD", "NVEMU_")
+RESERVED = ("LD_LIBRARY_PATH", "LD_PRELOAD", "NVEMU_")
 
 
 def environment(value: object) -> dict[str, str]:
     """Check variables for the program."""
     variables: dict[str, str] = table(text)(value)
     for name in variables:
-        if name.startswith(_RESERVED) or "=" in name or not name.isprintable():
+        if name.startswith(RESERVED) or "=" in name or not name.isprintable():
             problem = f"expected a variable that nvemu does not set itself, found {name!r}"
             raise ScenarioError(problem, key=(name,))
     return variables

@@ -73,7 +73,7 @@ class _Expansion:
 
     def _address(self, gpu: Gpu, placement: Placement) -> tuple[int, int, int]:
         if gpu.pci_bus_id is None:
-            address = free_address(placement, self.last, self.given)
+            address = free_address(placement, self.last, self.given | self.addresses)
         else:
             address = bus_address(gpu.pci_bus_id)
         if address in self.addresses:

@@ -21,10 +21,10 @@ from .schema import Fault
 from .times import parse_duration, parse_span
 from .vocabulary import Vocabulary
 
-__all__ = ["rules"]
+__all__ = ["PREFIXES", "rules"]
 
 #: What a code's name may be written without: the header's prefixes.
-_PREFIXES = {"nvml": ("NVML_ERROR_", "NVML_"), "cuda": ("CUDA_ERROR_", "CUDA_")}
+PREFIXES = {"nvml": ("NVML_ERROR_", "NVML_"), "cuda": ("CUDA_ERROR_", "CUDA_")}
 
 
 def rules(
@@ -204,7 +204,7 @@ def _unknown_code(
 
 
 def _shortened(name: str, library: str) -> str:
-    for prefix in _PREFIXES.get(library, ()):
+    for prefix in PREFIXES.get(library, ()):
         if name.startswith(prefix):
             return name[len(prefix) :]
     return name

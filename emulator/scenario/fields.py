@@ -21,6 +21,8 @@ __all__ = [
     "EFFECTS",
     "FAULT",
     "GPU",
+    "LONGEST_NAME",
+    "LONGEST_SERIAL",
     "SCENARIO",
     "check_effect",
     "check_once",
@@ -31,7 +33,7 @@ __all__ = [
 
 #: NVML has room for this many characters and a final zero (NVML_DEVICE_SERIAL_BUFFER_SIZE in
 #: nvml.h). Names may be longer than NVML_DEVICE_NAME_V2_BUFFER_SIZE: clients are to meet that.
-_LONGEST_NAME, _LONGEST_SERIAL = 1000, 29
+LONGEST_NAME, LONGEST_SERIAL = 1000, 29
 
 
 def normalize(struct: Struct, table: Mapping[str, Check]) -> None:
@@ -85,9 +87,9 @@ def check_effect(struct: Struct, effects: Sequence[str]) -> None:
 GPU: dict[str, Check] = {
     "profile": checks.text,
     "count": checks.count,
-    "name": checks.optional(checks.short(_LONGEST_NAME)),
+    "name": checks.optional(checks.short(LONGEST_NAME)),
     "uuid": checks.optional(checks.uuid),
-    "serial": checks.optional(checks.short(_LONGEST_SERIAL)),
+    "serial": checks.optional(checks.short(LONGEST_SERIAL)),
     "pci_bus_id": checks.optional(checks.bus_id),
     "memory_total": checks.optional(checks.quantity("bytes")),
     "memory_used": checks.optional(checks.quantity("bytes")),

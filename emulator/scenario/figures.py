@@ -58,7 +58,7 @@ def _magnitudes(value: Any) -> Any:
         return {key: _magnitudes(entry) for key, entry in value.items()}
     if isinstance(value, str):
         return value.strip().removeprefix("-")
-    return abs(value) if isinstance(value, int) else value
+    return abs(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _signed(written: Any, checked: dict[str, Any], at: tuple[str, ...]) -> dict[str, Any]:

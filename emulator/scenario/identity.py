@@ -11,11 +11,15 @@ from hashlib import blake2b
 from itertools import pairwise
 
 from .checks import bus_address
+from .errors import ScenarioError
 from .profiles import Placement
 
 __all__ = ["free_address", "make_serial", "make_uuid"]
 
 Address = tuple[int, int, int]
+
+#: A bus id has eight hexadecimal digits for the domain.
+_DOMAINS = 1 << 32
 
 #: Digits of a serial number on NVIDIA's data-centre boards, as nvidia-smi shows it.
 _SERIAL_DIGITS = 13
@@ -37,14 +41,21 @@ def free_address(placement: Placement, last: Address, taken: set[Address]) -> Ad
     """Return the next bus address for a product: behind the last one, and not taken.
 
     NVML numbers GPUs by bus address, so a scenario's GPUs get rising ones.
+
+    Raises:
+        ScenarioError: the last one is the last there is.
     """
-    return next(a for a in _addresses(placement) if a > last and a not in taken)
+    for address in _addresses(placement, last[0]):
+        if address > last and address not in taken:
+            return address
+    problem = "expected a bus id: none is left behind the one of the GPU before"
+    raise ScenarioError(problem, key=("pci_bus_id",))
 
 
-def _addresses(placement: Placement) -> Iterator[Address]:
+def _addresses(placement: Placement, first: int) -> Iterator[Address]:
     """Yield the product's places, domain after domain: multi-host boards number them so."""
     places = sorted(bus_address(bus_id) for bus_id in placement.bus_ids)
-    for domain in range(1 << 16):
+    for domain in range(first, _DOMAINS):
         for _, bus, device in places:
             yield domain, bus, device
 

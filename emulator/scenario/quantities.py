@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from .errors import ScenarioError
 
-__all__ = ["UNITS", "parse_quantity"]
+__all__ = ["BOUNDS", "EXAMPLES", "UNITS", "parse_quantity"]
 
 _NUMBER = re.compile(r"\s*([+-]?\d{1,24}(?:\.\d{1,24})?)\s*([A-Za-z%]*)\s*", re.ASCII)
 
@@ -28,7 +28,7 @@ UNITS: dict[str, dict[str, int]] = {
 
 #: Kind -> the least and the most that the machine's fields and NVML's out-parameters hold. A fan
 #: may be reported above 100 percent of its noise-limited speed (nvml.h).
-_BOUNDS = {
+BOUNDS = {
     "bytes": (0, (1 << 63) - 1),
     "milliwatts": (0, (1 << 32) - 1),
     "megahertz": (-(1 << 31), (1 << 31) - 1),
@@ -37,7 +37,7 @@ _BOUNDS = {
     "microseconds": (0, (1 << 63) - 1),
 }
 
-_EXAMPLES = {
+EXAMPLES = {
     "bytes": "an integer of bytes or a size such as '80 GiB' or '512 MiB'",
     "milliwatts": "an integer of milliwatts or a power such as '66.5 W'",
     "megahertz": "an integer of MHz or a frequency such as '1980 MHz'",
@@ -56,10 +56,10 @@ def parse_quantity(value: object, kind: str) -> int:
         ScenarioError: it is neither, the unit is of another kind, the result is no integer, or it
             is out of bounds.
     """
-    least, most = _BOUNDS[kind]
+    least, most = BOUNDS[kind]
     amount = value if isinstance(value, int) else _amount(value, kind)
     if amount is None or isinstance(value, bool):
-        raise ScenarioError(f"expected {_EXAMPLES[kind]}, found {value!r}")
+        raise ScenarioError(f"expected {EXAMPLES[kind]}, found {value!r}")
     if not least <= amount <= most:
         raise ScenarioError(f"expected {least} to {most}, found {value!r}")
     return amount

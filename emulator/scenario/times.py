@@ -7,9 +7,9 @@ from fractions import Fraction
 
 from .errors import ScenarioError
 
-__all__ = ["parse_duration", "parse_rate", "parse_span"]
+__all__ = ["UNITS", "parse_duration", "parse_rate", "parse_span"]
 
-_UNITS = {
+UNITS = {
     "ns": 1,
     "us": 1000,
     "ms": 1_000_000,
@@ -21,7 +21,7 @@ _NUMBER = re.compile(r"\s*(\d{1,18}(?:\.\d{1,18})?)\s*([a-z]*)\s*", re.ASCII)
 _RATE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)x", re.ASCII)
 
 #: A century: more is a slip of the keyboard, and would not fit 64 bits of nanoseconds for long.
-_LONGEST = 100 * 366 * 24 * _UNITS["h"]
+_LONGEST = 100 * 366 * 24 * UNITS["h"]
 
 _DURATION = "expected a number of seconds or a time such as '200 ms' or '1.5 min'"
 _SPAN = "expected times such as '10 s-20 s' or '30 s-'"
@@ -36,10 +36,10 @@ def parse_duration(value: object) -> int:
     """
     if isinstance(value, str):
         match = _NUMBER.fullmatch(value)
-        unit = _UNITS.get(match[2] or "s") if match else None
+        unit = UNITS.get(match[2] or "s") if match else None
         amount = Fraction(match[1]) * unit if match and unit else None
     elif isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < _LONGEST:
-        amount = Fraction(value) * _UNITS["s"]
+        amount = Fraction(value) * UNITS["s"]
     else:
         amount = None
     if amount is None or amount > _LONGEST:

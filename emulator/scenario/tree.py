@@ -18,7 +18,7 @@ from ..machine.words import WORDS
 from .errors import ScenarioError, UnknownNameError, nearest
 from .quantities import UNITS, parse_quantity
 
-__all__ = ["check", "names"]
+__all__ = ["ATTRIBUTE", "check", "names"]
 
 #: What the machine's annotations mean: its classes, units ("Bytes") and words ("Brand"), the last
 #: two as types that still know their unit or words.
@@ -39,7 +39,7 @@ _ASSIGNED: dict[type[Figures], set[str]] = {
 _ABSENT = (None, "N/A")
 
 #: CUdevice_attribute without its prefix; which of them exist is for the CUDA side to know.
-_ATTRIBUTE = re.compile("[A-Z][A-Z0-9_]*")
+ATTRIBUTE = re.compile("[A-Z][A-Z0-9_]*")
 
 _KINDS: dict[type, str] = {int: "an integer", str: "a string", bool: "true or false"}
 
@@ -135,7 +135,7 @@ def _integers(value: object) -> dict[str, int]:
     if not isinstance(value, dict):
         raise ScenarioError(f"expected a table of integers, found {value!r}")
     for name, item in value.items():
-        if not isinstance(name, str) or not _ATTRIBUTE.fullmatch(name):
+        if not isinstance(name, str) or not ATTRIBUTE.fullmatch(name):
             problem = (
                 f"expected an attribute's name such as 'MAX_THREADS_PER_BLOCK', found {name!r}"
             )

@@ -123,10 +123,11 @@ class _Functions:
         comments = self.merged.documentation(name)
         plain = without_stream_suffix(name)
         documented = next((c.codes for c in comments if c.codes), ())
+        decided = self.overrides.functions.get(plain, {})
         return {
             "returns": function.returns,
             "since": self._since(name),
-            "errors": self.overrides.functions.get(plain, {}).get("errors", documented),
+            "errors": [*decided.get("errors", documented), *decided.get("more_errors", ())],
             "params": [
                 self.overrides.applied(plain, parameter) | self._versions(parameter["type"])
                 for parameter in self.directions.of(name, function, comments)

@@ -49,6 +49,7 @@ class Emitter:
             f"emulator/{self.library}/_types.py": self.python_types(),
             f"emulator/{self.library}/_constants.py": self.constants(),
             f"emulator/{self.library}/_status.py": self.status(),
+            f"emulator/{self.library}/_returns.py": self.returns(),
         }
         for driver, table in self.tables.items():
             made[f"stubs/gen/{self.library}-{driver}.map"] = version_script(driver, table)
@@ -216,7 +217,19 @@ class Emitter:
     def status(self) -> str:
         """The status codes by their short names."""
         members = self.description["enums"][STATUS[self.library]]
-        return module(f"{short(n).removeprefix('ERROR_')} = {v}" for n, v in members.items())
+        return module(f"{_code(name)} = {value}" for name, value in members.items())
+
+    def returns(self) -> str:
+        """The codes that the headers document, by function, for those that return a status."""
+        rows = {
+            name: " ".join(map(_code, function["errors"]))
+            for name, function in self.functions.items()
+            if function["returns"] == STATUS[self.library]
+        }
+        # Some name just the success, "any NVML_ERROR" besides: they do not say which.
+        said = {name: "" if row == "SUCCESS" else row for name, row in rows.items()}
+        note = "# Nothing: the headers do not say which codes the function returns."
+        return "\n".join([f'"""{NOTICE}"""\n', note, literal("RETURNS", said)])
 
 
 def version_script(driver: str, table: SymbolTable) -> str:
@@ -236,6 +249,11 @@ def short(name: str) -> str:
         if name.startswith(prefix) and not name[len(prefix)].isdigit():
             return name[len(prefix) :]
     return name
+
+
+def _code(name: str) -> str:
+    """A status code's short name."""
+    return short(name).removeprefix("ERROR_")
 
 
 def literal(name: str, rows: dict[str, str]) -> str:

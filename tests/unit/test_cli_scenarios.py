@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import subprocess
+import termios
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO
 
 import pytest
+from click.testing import CliRunner
 
+from emulator.cli.scenarios import command
+from emulator.machine import FORMAT
 from emulator.scenario import Gpu, load, loads, names
 from emulator.scenario.profiles import profile
 
 Nvemu = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def line(terminal: TextIO) -> str:
+    """A line of a terminal; nothing when the program behind it has ended (EIO)."""
+    try:
+        return terminal.readline()
+    except OSError:
+        return ""
 
 
 class TestList:
@@ -22,11 +37,61 @@ class TestList:
         listed = dict(row.split(maxsplit=1) for row in rows if row.startswith("  "))
         assert listed == names().scenarios | names().profiles
 
+    @pytest.mark.parametrize(
+        ("name", "heading"),
+        [
+            ("default", "What the machine is like:"),
+            ("driver-not-loaded", "What calls answer:"),
+            ("library-empty", "What the dynamic loader finds:"),
+            ("hot-unplug", "What happens after a while:"),
+        ],
+    )
+    def test_groups_scenarios_by_what_they_are_made_of(
+        self, nvemu: Nvemu, name: str, heading: str
+    ) -> None:
+        sections = nvemu("scenarios", "list").stdout.split("\n\n")
+        (found,) = (s for s in sections if any(r.startswith(f"  {name} ") for r in s.split("\n")))
+        assert found.splitlines()[0] == heading
+
+    @pytest.mark.parametrize(
+        ("texts", "expected"),
+        [
+            (["MIG"], {"mig-enabled-no-instances", "mig-insufficient-permissions"}),
+            (["cuInit*803"], {"library-version-mismatch"}),
+            (["nvmlInit", "Mismatch"], {"library-version-mismatch"}),
+            (["Turing"], {"t4"}),
+        ],
+    )
+    def test_finds_texts_in_names_and_descriptions(
+        self, nvemu: Nvemu, texts: list[str], expected: set[str]
+    ) -> None:
+        rows = nvemu("scenarios", "list", *texts).stdout.splitlines()
+        assert {row.split()[0] for row in rows if row.startswith("  ")} == expected
+
+    def test_a_text_that_nothing_has_is_a_mistake(self, nvemu: Nvemu) -> None:
+        done = nvemu("scenarios", "list", "no such", "thing")
+        assert "found 'no such thing'" in done.stderr
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+
+    def test_folds_descriptions_to_a_terminal(self, nvemu_command: list[str]) -> None:
+        leader, follower = pty.openpty()
+        termios.tcsetwinsize(follower, (24, 80))
+        command = [*nvemu_command, "scenarios", "list", "lost"]
+        subprocess.run(command, stdout=follower, check=True)
+        os.close(follower)
+        with open(leader, closefd=True) as terminal:
+            rows = list(iter(lambda: line(terminal), ""))
+        assert max(len(row.rstrip()) for row in rows) <= 80
+        text = " ".join(" ".join(rows).split())
+        assert all(said in text for name, said in names().scenarios.items() if "lost" in name)
+
 
 class TestShow:
     @pytest.mark.parametrize("name", names().scenarios)
-    def test_a_scenario_is_toml_to_start_from(self, nvemu: Nvemu, name: str) -> None:
-        assert loads(nvemu("scenarios", "show", name).stdout, name=name) == load(name)
+    def test_a_scenario_is_toml_to_start_from(self, name: str) -> None:
+        text = CliRunner().invoke(command, ["show", name]).stdout
+        assert loads(text, name=name) == load(name)
+        assert all(address in text for address in load(name).origin)
 
     @pytest.mark.parametrize("name", names().profiles)
     def test_a_profile_is_toml_of_the_figures_that_may_change(
@@ -120,7 +185,7 @@ class TestValidate:
 class TestResolve:
     def test_is_the_plan_as_json(self, nvemu: Nvemu) -> None:
         plan = json.loads(nvemu("scenarios", "resolve", "default").stdout)
-        assert plan["format"] == 1
+        assert plan["format"] == FORMAT
         assert plan["gpus"][0]["name"] == "Tesla T4"
         assert plan["trace"] is None
         assert "nvmlInit_v2" in plan["handlers"]["nvml"]
