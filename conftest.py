@@ -16,6 +16,8 @@ import pytest
 
 from emulator import Scenario, Testbed
 
+pytest_plugins = ["pytester"]
+
 Done = subprocess.CompletedProcess[str]
 
 ROOT = Path(__file__).resolve().parent

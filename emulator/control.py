@@ -16,25 +16,34 @@ from __future__ import annotations
 import fcntl
 import json
 import mmap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from time import time_ns
+from typing import Any, BinaryIO, Protocol
 
 from .runtime.journal import HEADER
 from .scenario import Change, Fault, ScenarioError, changes, rules
 from .scenario.hooks import portable
 from .vocabulary import vocabulary
 
-__all__ = ["Channel", "Control", "Journal"]
+__all__ = ["Channel", "Control", "Journal", "JournalError"]
 
 Entry = Mapping[str, Any]
+
+
+class JournalError(RuntimeError):
+    """A testbed's journal is not as it was written."""
 
 
 class Channel(Protocol):
     """Where live control is heard."""
 
-    def send(self, entry: Entry) -> None:
-        """Have an entry of `emulator.runtime.session.Session.control` done."""
+    def send(self, make: Callable[[int], Entry]) -> Entry:
+        """Have an entry of `emulator.runtime.session.Session.control` done.
+
+        `make` is given how many there are so far, and no other comes between.
+        """
+        ...
 
     def entries(self) -> list[Entry]:
         """What was sent so far."""
@@ -42,15 +51,19 @@ class Channel(Protocol):
 
 
 class Control:
-    """Changes what programs find, on a machine of which `gpus` are the plan's devices."""
+    """Changes what programs find, on a machine of which `gpus` are the plan's devices.
+
+    Attributes:
+        channel: where it is heard.
+    """
 
     def __init__(self, gpus: list[dict[str, Any]], channel: Channel) -> None:
         self.gpus = gpus
-        self._channel = channel
+        self.channel = channel
 
     def entries(self) -> list[Entry]:
         """What live control has said so far, in order."""
-        return self._channel.entries()
+        return self.channel.entries()
 
     def set(self, device: int | str | None = None, **figures: Any) -> None:
         """Set figures of a device, or of all: `set(0, temperature=95, memory={"used": "1 GiB"})`.
@@ -67,7 +80,7 @@ class Control:
             ScenarioError: there is no such device.
         """
         (resolved,) = changes([change], self.gpus)
-        self._channel.send({"change": resolved})
+        self.channel.send(lambda _: {"change": resolved})
 
     def kill(self, device: int | str) -> None:
         """Have a GPU fall off the bus."""
@@ -91,18 +104,21 @@ class Control:
             problem = "expected the name of a process, as a later fault cannot count them; found"
             raise ScenarioError(f"{problem} {made.process}", key=("process",))
         resolved = rules([made], self.gpus, vocabulary())
-        earlier = sum("faults" in entry for entry in self._channel.entries())
-        name = made.name or f"live[{earlier}]"
-        self._channel.send({"faults": [rule | {"name": name} for rule in resolved]})
+
+        def entry(number: int) -> Entry:
+            name = made.name or f"live[{number}]"
+            return {"faults": [rule | {"name": name} for rule in resolved]}
+
+        name: str = self.channel.send(entry)["faults"][0]["name"]
         return name
 
     def clear(self, name: str | None = None) -> None:
         """Drop the faults of a name, or all of them; calls that they block go on."""
-        self._channel.send({"clear": name})
+        self.channel.send(lambda _: {"clear": name})
 
     def release(self, name: str | None = None) -> None:
         """Let go of the calls that the faults of a name, or all, block at this moment."""
-        self._channel.send({"release": name})
+        self.channel.send(lambda _: {"release": name})
 
     def advance(self, seconds: float) -> None:
         """Put the scenario's clock forward.
@@ -112,7 +128,7 @@ class Control:
         """
         if not seconds >= 0:
             raise ValueError(f"expected a time of at least 0 s, found {seconds!r}")
-        self._channel.send({"advance": seconds})
+        self.channel.send(lambda _: {"advance": seconds})
 
 
 class Journal:
@@ -126,19 +142,40 @@ class Journal:
         self.path.touch(mode=0o600)
         self.path.write_bytes(bytes(HEADER))
 
-    def send(self, entry: Entry) -> None:
-        """Append an entry; the processes of the testbed do it before their next calls."""
-        line = json.dumps(entry, default=portable).encode("ascii") + b"\n"
+    def send(self, make: Callable[[int], Entry]) -> Entry:
+        """Append an entry; the processes of the testbed do it before their next calls.
+
+        Raises:
+            JournalError: the journal is damaged.
+        """
         with self.path.open("r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
+            written = self._written(file)
+            entry = {"t": time_ns(), **make(written.count(b"\n"))}
+            line = json.dumps(entry, default=portable).encode("ascii") + b"\n"
+            file.seek(HEADER + len(written))  # over what a writer that was killed has left
+            file.write(line)
+            file.flush()
             with mmap.mmap(file.fileno(), HEADER) as header, memoryview(header).cast("Q") as count:
-                file.seek(HEADER + count[0])  # over what a writer that was killed has left
-                file.write(line)
-                file.flush()
                 count[0] += len(line)  # in one step: now it is said
+        return entry
 
     def entries(self) -> list[Entry]:
-        """What was sent so far."""
-        text = self.path.read_bytes()
-        written = int.from_bytes(text[:HEADER], "little")
-        return [json.loads(line) for line in text[HEADER : HEADER + written].splitlines()]
+        """What was sent so far.
+
+        Raises:
+            JournalError: the journal is damaged.
+        """
+        with self.path.open("rb") as file:
+            lines = self._written(file).splitlines()
+        try:
+            return [json.loads(line) for line in lines]
+        except ValueError as error:
+            raise JournalError(f"{self.path} is damaged: {error}") from None
+
+    def _written(self, file: BinaryIO) -> bytes:
+        count = int.from_bytes(file.read(HEADER), "little")
+        text = file.read(count)
+        if len(text) < count or file.tell() < HEADER:
+            raise JournalError(f"{self.path} is damaged: it is shorter than it was")
+        return text

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
@@ -26,7 +26,7 @@ from .runtime.session import Session
 from .scenario import Scenario
 from .stubfiles import SONAMES, stub
 
-__all__ = ["Emulation", "EmulationError", "emulate"]
+__all__ = ["Emulation", "EmulationError", "emulate", "loaded_driver"]
 
 _loaded: dict[str, tuple[str, Any]] = {}
 
@@ -69,6 +69,11 @@ class Emulation:
         self._before: Session | None = None
         self._environment: dict[str, str | None] = {}
 
+    @property
+    def unhandled(self) -> list[str]:
+        """In a strict scenario, the functions called so far that nvemu has no handler for."""
+        return list(self._session.unhandled) if self._session.strict else []
+
     def __enter__(self) -> Emulation:
         _check_loader(self.scenario)
         for library in SONAMES:
@@ -88,6 +93,7 @@ class Emulation:
         traceback: TracebackType | None,
     ) -> None:
         boot.resume(self._before)
+        self._session.end()
         self._set_environment(self._environment)
         if self._session.strict and self._session.unhandled and error is None:
             missing = ", ".join(self._session.unhandled)
@@ -112,6 +118,11 @@ def emulate(scenario: Scenario | str | os.PathLike[str] | None = None) -> Iterat
         yield emulation.machine
 
 
+def loaded_driver() -> str | None:
+    """The driver version that this process has the stubs of; None when none are loaded."""
+    return next((driver for driver, _ in _loaded.values()), None)
+
+
 class _Direct:
     """Live control of a session in this process."""
 
@@ -119,18 +130,21 @@ class _Direct:
         self._session = session
         self._entries: list[Entry] = []
 
-    def send(self, entry: Entry) -> None:
+    def send(self, make: Callable[[int], Entry]) -> Entry:
+        entry = make(len(self._entries))
         self._entries.append(entry)
         self._session.control([dict(entry)])
+        return entry
 
     def entries(self) -> list[Entry]:
         return self._entries
 
 
 def _check_loader(scenario: Scenario) -> None:
+    states: Mapping[str, Any] = scenario.loader  # by now a tuple of copies each
     damaged = [
         f"{library} is {copy.state}"
-        for library, copies in scenario.loader.items()
+        for library, copies in states.items()
         for copy in copies
         if copy.state != "present"
     ]

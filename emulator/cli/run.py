@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import click
-import msgspec
 
 from ..plans import find_scenario, plan_of
 from ..program import ProgramError, Relay
@@ -64,9 +63,9 @@ def choose(scenario: str | None, gpus: str | None, driver: str | None) -> Scenar
         changes["gpus"] = replacement(gpus)
     if driver is not None:
         changes["driver"] = driver
-    changed = msgspec.structs.replace(found, **changes) if changes else found
-    if gpus is not None and any(fault.device is not None for fault in found.faults):
-        check_devices(found, changed)
+    changed = found.but(**changes)
+    if gpus is not None:
+        check_devices(changed)
     return changed
 
 
@@ -81,15 +80,14 @@ def replacement(gpus: str) -> tuple[Gpu, ...]:
         raise click.BadParameter(str(error), param_hint="'--gpus'") from None
 
 
-def check_devices(found: Scenario, changed: Scenario) -> None:
-    """Refuse other GPUs than the scenario's where its faults are about devices not among them."""
+def check_devices(changed: Scenario) -> None:
+    """Refuse other GPUs than the scenario's where its faults and changes are of devices not there."""
     try:
         plan_of(changed)
     except ScenarioError as error:
-        if error.key[:1] + error.key[-1:] != ("fault", "device"):
-            raise
-        error.problem += "; --gpus replaced the scenario's GPUs"
-        raise found.locate(error) from None
+        if error.key[:1] in (("fault",), ("change",)) and error.key[-1] == "device":
+            error.problem += "; --gpus replaced the scenario's GPUs"
+        raise
 
 
 def run(scenario: Scenario, trace: str | None, program: tuple[str, ...]) -> int:

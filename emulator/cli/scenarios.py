@@ -11,7 +11,6 @@ from shutil import get_terminal_size
 from textwrap import wrap
 
 import click
-import msgspec
 
 from .. import scenario as package
 from ..machine import NEWEST
@@ -179,4 +178,4 @@ def under(scenario: Scenario, driver: str) -> Scenario:
     if scenario.driver not in (driver, NEWEST):
         wanted = f"the scenario {scenario.name} wants driver {scenario.driver}"
         click.echo(f"nvemu: {wanted}; these libraries are of {driver}", err=True)
-    return msgspec.structs.replace(scenario, driver=driver)
+    return scenario.but(driver=driver)

@@ -6,6 +6,8 @@ a device), and for those of a schedule `at`, `every`, `until` (nanoseconds since
 
 from __future__ import annotations
 
+from _thread import RLock
+
 from .figures import Figures
 from .groups import GROUPS, build
 
@@ -25,20 +27,35 @@ __all__ = ["Schedule", "apply"]
 class Schedule:
     """The changes of a scenario that are still to come."""
 
-    __slots__ = ("_hook", "_pending")
+    __slots__ = ("_hook", "_lock", "_pending", "_taking")
 
     def __init__(self, changes: list[Change], hook: Callable[[Any], Callable[..., Any]]) -> None:
         """`hook` makes a function of what a change has under `run`."""
         self._hook = hook
+        # Held until a change is made, so that a later one of another thread does not come first.
+        # Reentrant: a change's function may call, and so may a signal handler of the host.
+        self._lock = RLock()
+        self._taking = False
         # (when next, change): a change of one time leaves when it has happened.
         self._pending: list[tuple[int, Change]] = [(change["at"], change) for change in changes]
 
     def run(self, machine: Machine, now: int) -> None:
         """Do what is due at `now`, in the order of time; at the same time, as it is written."""
-        while self._pending:
-            due = min(self._pending, key=lambda entry: entry[0])
-            if due[0] > now:
-                return
+        with self._lock:
+            while not self._taking and (due := self._take(now)) is not None:
+                apply(machine, *due, self._hook)
+
+    def renew_lock(self) -> None:
+        """Forget a lock that a thread of a fork's parent holds."""
+        self._lock, self._taking = RLock(), False
+
+    def _take(self, now: int) -> tuple[Change, int] | None:
+        """The next change that is due, and how often."""
+        self._taking = True
+        try:
+            due = min(self._pending, key=lambda entry: entry[0], default=None)
+            if due is None or due[0] > now:
+                return None
             position = self._pending.index(due)
             others = [when for when, _ in self._pending if _ is not due[1]]
             when, times = self._repeat(*due, now=min([now, *others]))
@@ -46,7 +63,9 @@ class Schedule:
                 del self._pending[position]
             else:
                 self._pending[position] = (when, due[1])
-            apply(machine, due[1], times, self._hook)
+            return due[1], times
+        finally:
+            self._taking = False
 
     @staticmethod
     def _repeat(when: int, change: Change, now: int) -> tuple[int | None, int]:

@@ -38,9 +38,11 @@ class Clock:
             return time_ns() + self._ahead
         return self.start + int((time_ns() - self.start) * self.rate) + self._ahead
 
-    def elapsed(self) -> int:
-        """Return the nanoseconds since the scenario began."""
-        return self.now() - self.start
+    def elapsed(self, when: int | None = None) -> int:
+        """Return the nanoseconds since the scenario began, now or at a time of the wall's."""
+        if when is None:
+            return self.now() - self.start
+        return int((when - self.start) * self.rate) + self._ahead
 
     def advance(self, seconds: float) -> None:
         """Put the clock forward; what was to change meanwhile changes now.
@@ -48,7 +50,11 @@ class Clock:
         Raises:
             ValueError: the time is below zero: no clock here goes back.
         """
+        self.skip(seconds)
+        self.advanced()
+
+    def skip(self, seconds: float) -> None:
+        """Put the clock forward, and let whoever does it see to the changes."""
         if seconds < 0:
             raise ValueError(f"expected a time of at least 0 s, found {seconds!r}")
         self._ahead += round(seconds * SECOND)
-        self.advanced()

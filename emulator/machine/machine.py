@@ -49,8 +49,11 @@ class Machine:
         "nvml_version",
     )
 
-    def __init__(self, plan: Mapping[str, Any], hook: Hook = _no_hook) -> None:
-        """`hook` makes a function of what a change of the plan has under `run`."""
+    def __init__(
+        self, plan: Mapping[str, Any], hook: Hook = _no_hook, behind: bool = False
+    ) -> None:
+        """`hook` makes a function of what a change of the plan has under `run`; a machine that is
+        `behind` is as it was at the scenario's start until it catches up."""
         if plan["format"] != FORMAT:
             raise ValueError(f"plan of format {plan['format']!r}, expected {FORMAT}")
         self.clock = Clock(**plan["clock"])
@@ -64,12 +67,21 @@ class Machine:
 
             self._schedule = Schedule(plan["changes"], hook)
             self.clock.advanced = self.catch_up
-            self.catch_up()
+            if not behind:
+                self.catch_up()
 
-    def catch_up(self) -> None:
-        """Let happen what was to happen by now. Calls do it, and so does `clock.advance`."""
+    def catch_up(self, when: int | None = None) -> None:
+        """Let happen what was to happen by now, or by a time of the wall's.
+
+        Calls do it, and so does `clock.advance`.
+        """
         if self._schedule is not None:
-            self._schedule.run(self, self.clock.elapsed())
+            self._schedule.run(self, self.clock.elapsed(when))
+
+    def renew_locks(self) -> None:
+        """Forget locks that threads of a fork's parent hold."""
+        if self._schedule is not None:
+            self._schedule.renew_lock()
 
     def plugged(self) -> list[Device]:
         """Return the devices that a driver finds: those that are not unplugged."""

@@ -55,7 +55,7 @@ class Attachment:
         self._callbacks: dict[tuple[int, str], Any] = {}
         self._answers: dict[int, Callable[..., Any]] = {}
         self.targets = {repr(self.bind)}  # how Python names the callbacks that ctypes calls
-        self._bind = ctypes.CFUNCTYPE(ctypes.c_size_t, ctypes.c_uint32)(self.bind)
+        self._bind = ctypes.CFUNCTYPE(None, ctypes.c_uint32, ctypes.c_void_p)(self.bind)
         self.bind_address = ctypes.cast(self._bind, ctypes.c_void_p).value
 
     def reset(self, session: Optional[Session]) -> None:
@@ -73,14 +73,19 @@ class Attachment:
             self._epoch += 1
             ctypes.memset(self._slots, 0, ctypes.sizeof(self._slots))
 
+    def renew_lock(self) -> None:
+        """Forget a lock that a thread of a fork's parent holds."""
+        self._filling = RLock()
+
     def _symbol_address(self, name: str) -> int:
         from .exports import symbol_finder  # here, as few programs ask
 
         self.library.symbol_address = symbol_finder(self._control.slots)
         return self.library.symbol_address(name)
 
-    def bind(self, slot: int) -> int:
-        """Fill an empty slot and return its content; 0, after a line on stderr, when it fails.
+    def bind(self, slot: int, put_out: int) -> None:
+        """Fill an empty slot and write its content to the address `put_out`; nothing is written,
+        after a line on stderr, when it fails.
 
         Any slot comes here, too, when live control has said something.
         """
@@ -88,22 +93,19 @@ class Attachment:
             written = self._control.written[0]
             session = self._current()
             if written != self._control.read:
-                if session is not None:
-                    session.refresh()
-                self._control.read = written
+                self._control.read = written if session is None else session.refresh(written)
             epoch = self._epoch
             address = ctypes.cast(self._callback(slot, session), ctypes.c_void_p).value or 0
             with self._filling:
                 # Else another thread switched scenarios, or what is watched, meanwhile.
                 if session is self.session and epoch == self._epoch:
                     self._slots[slot] = address
-            return address
+            ctypes.c_size_t.from_address(put_out).value = address
         except BaseException as error:
             if self._is_the_hosts(error):
                 self.raise_in_host(error)
             else:
                 escape.report(self.api.names[slot], error)
-            return 0
 
     def _callback(self, slot: int, session: Optional[Session]) -> Any:
         function = self.api.function(slot)

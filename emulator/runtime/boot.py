@@ -50,7 +50,24 @@ _unraisable = sys.unraisablehook
 
 def _forked() -> None:
     global _attaching
-    _attaching = allocate_lock()  # another thread of the parent may have held it
+    _attaching = allocate_lock()  # other threads of the parent may have held these
+    for attachment in attachments:
+        attachment.renew_lock()
+    if _session is not None:
+        _session.renew_locks()
+    _drop_half_imports()
+
+
+def _drop_half_imports() -> None:
+    """Forget the modules that other threads of the parent were importing: nobody finishes them
+    here, and whoever asks for one would wait for ever."""
+    ours = __package__.rpartition(".")[0] + "."
+    locks = getattr(sys.modules["_frozen_importlib"], "_module_locks", {})
+    for name, module in list(sys.modules.items()):
+        if name.startswith(ours) and getattr(module.__spec__, "_initializing", False):
+            del sys.modules[name]
+    for name in [name for name in locks if name.startswith(ours)]:
+        del locks[name]
 
 
 os.register_at_fork(after_in_child=_forked)

@@ -40,12 +40,12 @@ def perform(
         answer: makes the call as it is without the fault, and returns its status.
         announce: tells the trace of a call that may have no end, and why.
     """
-    effects = rule.effects
+    effects, released = rule.effects, rule.released
     if "delay" in effects:
         time.sleep(effects["delay"] / SECOND)
     if "block" in effects:
         announce("BLOCKED")
-        _wait(rule, session)
+        _wait(rule, released, session)
     if "signal" in effects:
         announce(f"SIGNAL {effects['signal']}")
         _raise(effects["signal"])
@@ -63,9 +63,8 @@ def perform(
     return status
 
 
-def _wait(rule: Rule, session: Session) -> None:
-    before = rule.released
-    while rule.released == before:
+def _wait(rule: Rule, released: int, session: Session) -> None:
+    while rule.released == released and not rule.cleared:
         time.sleep(PAUSE)
         session.refresh()
 

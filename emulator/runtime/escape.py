@@ -53,8 +53,11 @@ def blame(where: str, error: BaseException) -> str:
 
 
 def _tell(what: str, error: BaseException) -> str:
-    import traceback
-
+    try:
+        import traceback
+    except Exception:  # the process has no file descriptor left, say
+        say_once(f"{what}: {type(error).__name__}: {error}")
+        return str(error)
     last = traceback.extract_tb(error.__traceback__)[-1:]
     where = f" ({os.path.basename(last[0].filename)}:{last[0].lineno})" if last else ""
     say_once(f"{what}: {type(error).__name__}: {error}{where}")

@@ -35,6 +35,7 @@ class Rule:
         "after",
         "armed",
         "calls",
+        "cleared",
         "code",
         "count",
         "devices",
@@ -68,6 +69,7 @@ class Rule:
         self.code: Optional[int] = get("code")
         self.effects: dict[str, Any] = {key: plan[key] for key in EFFECTS if key in plan}
         self.count = 0
+        self.cleared = False
         self.released = 0  # how often live control has let go of the calls that it blocks
 
     def fires(self, call: Call, session: Session) -> bool:
@@ -158,12 +160,16 @@ class Faults:
             gone = list(self._named(name))
             self.rules = [rule for rule in self.rules if rule not in gone]
         for rule in gone:
-            rule.released += 1
+            rule.cleared = True
 
     def release(self, name: Optional[str]) -> None:
         """Let go of the calls that the rules of a name, or all, block at this moment."""
         for rule in self._named(name):
             rule.released += 1
+
+    def renew_lock(self) -> None:
+        """Forget a lock that a thread of a fork's parent holds."""
+        self._lock = RLock()
 
     def _named(self, name: Optional[str]) -> Iterator[Rule]:
         return (rule for rule in self.rules if name is None or rule.name == name)

@@ -6,6 +6,7 @@ import os
 from _thread import RLock
 
 from ..machine import Machine
+from . import escape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Session"]
 
+#: Key of an entry of live control -> what does it.
+ENTRIES = {"change": "_change", "clear": "_clear", "faults": "_faults", "release": "_release"}
+
 
 class Session:
     """A plan at work: its machine, which calls are watched, and what live control says.
@@ -27,12 +31,19 @@ class Session:
         plan: the scenario, resolved.
         folder: the testbed's; empty for one in a test's own process.
         sink: what is given each call's record, in place of the trace's file.
+        entries: what live control has said already.
 
     Attributes:
         rewatch: called when other functions are watched than before.
     """
 
-    def __init__(self, plan: dict[str, Any], folder: str = "", sink: Optional[Sink] = None) -> None:
+    def __init__(
+        self,
+        plan: dict[str, Any],
+        folder: str = "",
+        sink: Optional[Sink] = None,
+        entries: Iterable[dict[str, Any]] = (),
+    ) -> None:
         self.plan = plan
         self.sink = sink
         self.strict: bool = plan["strict"]
@@ -42,16 +53,21 @@ class Session:
         self.error: Optional[str] = None  # traceback of the exception in the call under way
         self._folder = folder
         self._journal: Optional[Journal] = None
+        self._hearing = False
         self._number = 0
         self._names: list[str] = []
         self._lock = RLock()
         self._observer: Optional[Observer] = None
         self._watched: set[str] = set()
-        self.machine = Machine(plan, _hook)
+        self.machine = Machine(plan, _hook, behind=True)
         if self.traced or self.strict or plan["faults"] or plan["changes"]:
             self._watch()
         if any(isinstance(rule.get("process"), int) for rule in plan["faults"]):
             self._number = self._enlist()
+        if plan["changes"]:
+            self.refresh()  # the scenario's changes and live control's in the order of time
+        self.control(entries)
+        self.machine.catch_up()
 
     @property
     def traced(self) -> bool:
@@ -86,31 +102,69 @@ class Session:
 
     # ---- live control
 
-    def refresh(self) -> None:
-        """Do what live control has said since the last look."""
-        if self._folder:
-            with self._lock:
-                if self._journal is None:
-                    from .journal import Journal
+    def refresh(self, written: int = 0) -> int:
+        """Do what live control has said since the last look.
 
-                    self._journal = Journal(os.path.join(self._folder, "journal"))
-                self.control(self._journal.news())
+        Args:
+            written: how much the journal holds.
+
+        Returns:
+            How much of it is done; `written` where there is none to read.
+        """
+        if not self._folder:
+            return written
+        with self._lock:
+            if self._journal is None:
+                try:
+                    from .journal import Journal
+                except Exception:  # no file descriptor is left, say: it is tried on the next call
+                    return 0
+                self._journal = Journal(os.path.join(self._folder, "journal"))
+            if not self._hearing:  # else a signal handler of the host calls in the middle of it
+                self._hearing = True
+                try:
+                    self.control(self._journal.news())
+                finally:
+                    self._hearing = False
+            return self._journal.read
 
     def control(self, entries: Iterable[dict[str, Any]]) -> None:
         """Do what live control says.
 
-        An entry has one key: `change` (a change of the plan's form, without times), `faults`
-        (rules to add), `clear` or `release` (a fault's name, None for all), `advance` (seconds).
+        An entry has one key of these: `change` (a change of the plan's form, without times),
+        `faults` (rules to add), `clear` or `release` (a fault's name, None for all), `advance`
+        (seconds). In a journal it also has `t`, when it was said (nanoseconds since the epoch):
+        what the scenario itself changes before comes before. One that fails is reported.
         """
         with self._lock:
             before = self._watched
-            for entry in entries:
-                for key, value in entry.items():
-                    getattr(self, "_" + key)(value)
-            if self._observer is not None:
-                self._watch()
-        if before != self._watched:
-            self.rewatch()
+            try:
+                for entry in entries:
+                    self._do(**entry)
+            finally:
+                if self._observer is not None:
+                    self._watch()
+                if before != self._watched:
+                    self.rewatch()
+
+    def end(self) -> None:
+        """Let the calls go on that faults block: nobody will release them any more."""
+        if self._observer is not None:
+            self._observer.faults.clear(None)
+
+    def _do(self, t: Optional[int] = None, **entry: Any) -> None:
+        try:
+            if t is not None:
+                self.machine.catch_up(t)
+            for key, value in entry.items():
+                if key == "advance":
+                    self._advance(value, t)
+                else:
+                    getattr(self, ENTRIES[key])(value)
+        except Exception as error:
+            if escape.is_foreign(error) and "run" not in entry.get("change", ()):
+                raise  # a signal handler's of the host
+            escape.report("live control", error)
 
     def _change(self, change: dict[str, Any]) -> None:
         from ..machine.changes import apply
@@ -126,8 +180,12 @@ class Session:
     def _release(self, name: Optional[str]) -> None:
         self.observer.faults.release(name)
 
-    def _advance(self, seconds: float) -> None:
-        self.machine.clock.advance(seconds)
+    def _advance(self, seconds: float, t: Optional[int]) -> None:
+        if t is None:
+            self.machine.clock.advance(seconds)
+        else:
+            self.machine.clock.skip(seconds)
+            self.machine.catch_up(t)
 
     # ---- who calls
 
@@ -136,6 +194,13 @@ class Session:
         self.pid = os.getpid()
         self._names = []
         self._number = self._enlist() if self._number else 0
+
+    def renew_locks(self) -> None:
+        """In a fork's child, forget locks that other threads of the parent hold."""
+        self._lock, self._hearing = RLock(), False
+        self.machine.renew_locks()
+        if self._observer is not None:
+            self._observer.faults.renew_lock()
 
     def is_process(self, who: Union[int, str]) -> bool:
         """Whether this is the nth process of the testbed, or a program of such a name."""
@@ -161,7 +226,11 @@ class Session:
         if not self._folder:
             return 1
         path = os.path.join(self._folder, "processes")
-        file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:  # in an image that another user has installed, say
+            escape.say_once(f"processes cannot be counted, {path}: {error.strerror}")
+            return 1
         try:
             os.write(file, b"%d\n" % self.pid)
             end = os.lseek(file, 0, os.SEEK_CUR)

@@ -16,7 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct, field
-from msgspec.structs import force_setattr
+from msgspec.structs import fields as fields_of
+from msgspec.structs import force_setattr, replace
 
 from ..machine import NEWEST
 from . import fields
@@ -202,6 +203,20 @@ class Scenario(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fiel
         fields.normalize(self, fields.SCENARIO)
         for name, kind in (("gpus", Gpu), ("faults", Fault), ("changes", Change)):
             force_setattr(self, name, fields.members(getattr(self, name), kind, name))
+
+    def but(self, **fields: Any) -> Scenario:
+        """Return the same scenario, of the same file, with some fields, by Python name, replaced.
+
+        Raises:
+            ScenarioError: a value is of the wrong type or out of range.
+        """
+        made = replace(self, **fields)
+        source = self.__dict__.get("source")
+        if source is not None:
+            keys = {field.name: field.encode_name for field in fields_of(Scenario)}
+            replaced = source.replaced.union(keys[name] for name in fields)
+            made.__dict__["source"] = replace(source, replaced=replaced)
+        return made
 
     def locate(self, error: ScenarioError) -> ScenarioError:
         """Give an error about this scenario the file and line it was read from, if any."""

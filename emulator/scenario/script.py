@@ -24,8 +24,6 @@ from collections.abc import Callable, Iterator
 from types import FunctionType
 from typing import Any, TypeVar
 
-from msgspec.structs import replace
-
 from .errors import ScenarioError, ScenarioFileError
 from .schema import Change, Fault, Scenario
 
@@ -80,8 +78,7 @@ def run_script(text: str, file: str, name: str) -> Scenario:
         problem = f"expected a Scenario called 'scenario', found {type(scenario).__name__}"
         raise ScenarioError(problem, file=file)
     parts = list(_parts(made))
-    return replace(
-        scenario,
+    return scenario.but(
         name=scenario.name or name,
         description=scenario.description or (made.get("__doc__") or "").strip().partition("\n")[0],
         faults=[*scenario.faults, *(part for part in parts if isinstance(part, Fault))],

@@ -17,13 +17,19 @@ _ENTRY = re.compile(rf"{_PATH}=")
 
 
 class Source(Struct, frozen=True):
-    """The text that a scenario was read from, and the name of its file."""
+    """The text that a scenario was read from, and the name of its file.
+
+    `replaced` are the keys whose values are not from there any more.
+    """
 
     file: str
     text: str
+    replaced: frozenset[str] = frozenset()
 
     def locate(self, error: ScenarioError) -> ScenarioError:
         """Give an error its file and, as near as it can be told, the line of its key."""
+        if error.key and error.key[0] in self.replaced:
+            return error
         lines = _key_lines(self.text)
         keys = (error.key[:length] for length in range(len(error.key), 0, -1))
         error.file = self.file

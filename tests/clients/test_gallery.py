@@ -20,7 +20,6 @@ from signal import Signals
 from typing import Any, NamedTuple
 
 import pytest
-from msgspec.structs import replace
 
 from emulator import Scenario, Testbed
 from emulator.machine import NEWEST
@@ -167,7 +166,7 @@ def with_its_nvidia_smi(scenario: Scenario) -> tuple[Scenario, Path]:
             pytest.skip("NVEMU_REAL_DRIVERS has no nvidia-smi of driver 535 or later")
     if driver not in DRIVERS:
         pytest.skip(f"NVEMU_REAL_DRIVERS has no nvidia-smi of driver {driver}")
-    return replace(scenario, driver=driver), DRIVERS[driver]
+    return scenario.but(driver=driver), DRIVERS[driver]
 
 
 def run(program: Path, environment: dict[str, str], limit: int) -> tuple[int | str, str]:

@@ -17,6 +17,8 @@ from emulator.scenario import loads
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")])
+#: Its samples are tests with fixtures: tests/plugin/test_tutorial.py has pytest run them.
+PLUGIN = ROOT / "docs" / "tutorial-tests.md"
 PROGRAM = """#!{python}
 import pynvml
 pynvml.nvmlInit()
@@ -38,7 +40,7 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"(?ms)^```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [p for p in PAGES if p != PLUGIN], ids=lambda page: page.name)
 def test_python_samples(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "my-program"
     program.write_text(PROGRAM.format(python=sys.executable))

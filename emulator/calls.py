@@ -1,0 +1,235 @@
+"""The calls that a program made, for tests to assert on.
+
+    assert calls.balanced("nvmlInit*", "nvmlShutdown")
+    assert calls.in_order("cuInit", "cuDeviceGetCount")
+    assert not calls.named("setters")
+
+Functions are named as in a fault: exactly, by a glob, or by "getters" and "setters" for all such.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import filter as matching
+from functools import cache
+from typing import Any, overload
+
+from .scenario import UnknownNameError
+from .scenario.errors import nearest
+from .trace import line
+from .vocabulary import vocabulary
+
+__all__ = ["Call", "Calls", "Verdict"]
+
+
+class Call:
+    """A call that was made; as text, a line of a trace.
+
+    Attributes:
+        record: all there is about it, see `emulator.runtime.trace`.
+    """
+
+    __slots__ = ("record",)
+
+    def __init__(self, record: Mapping[str, Any]) -> None:
+        self.record = record
+
+    @property
+    def function(self) -> str:
+        """The C name, such as "nvmlInit_v2"."""
+        return str(self.record["function"])
+
+    @property
+    def library(self) -> str:
+        """Either "nvml" or "cuda"."""
+        return str(self.record["library"])
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """C parameter -> what was passed or, where the call succeeded, answered."""
+        arguments: Mapping[str, Any] = self.record["arguments"]
+        return arguments
+
+    @property
+    def code(self) -> int | None:
+        """What the call returned; None for one that did not return."""
+        code: int | None = self.record["code"]
+        return code
+
+    @property
+    def status(self) -> str | None:
+        """The code's name ("GPU_IS_LOST"); of a call that did not return, what it met with
+        ("SIGNAL 11"); None where a function returns no status.
+        """
+        return self.record.get("status")
+
+    @property
+    def fault(self) -> str | None:
+        """The name of the fault that decided it, if one did."""
+        return self.record.get("fault")
+
+    @property
+    def handled(self) -> bool:
+        """Whether nvemu has a handler for the function, or a fault decided the call."""
+        return bool(self.record.get("handler", True))
+
+    @property
+    def pid(self) -> int:
+        """The process that made it."""
+        return int(self.record["pid"])
+
+    @property
+    def thread(self) -> int:
+        """The thread that made it, by the system's number."""
+        return int(self.record["tid"])
+
+    @property
+    def failed(self) -> bool:
+        """Whether it returned an error."""
+        return self.status is not None and self.code not in (0, None)
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it returned SUCCESS, or something that is no status."""
+        return self.code is not None and not self.failed
+
+    def __repr__(self) -> str:
+        return line(self.record)
+
+
+class Verdict:
+    """Whether something is true of the calls; as text, why."""
+
+    def __init__(self, holds: bool, text: str) -> None:
+        self._holds = holds
+        self._text = text
+
+    def __bool__(self) -> bool:
+        return self._holds
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+class Calls:
+    """Calls in the order of their ends, as they were when this was asked for."""
+
+    def __init__(self, calls: Iterable[Call]) -> None:
+        self._calls = tuple(calls)
+
+    @classmethod
+    def of(cls, records: Iterable[Mapping[str, Any]]) -> Calls:
+        """The calls that a trace's records are about.
+
+        One that a fault blocked has a record when it is blocked and one when it goes on: the later
+        stands for both.
+        """
+        last = {(r["pid"], r["tid"], r["t"], r["function"]): r for r in records}
+        return cls(map(Call, last.values()))
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def __iter__(self) -> Iterator[Call]:
+        return iter(self._calls)
+
+    @overload
+    def __getitem__(self, index: int) -> Call: ...
+    @overload
+    def __getitem__(self, index: slice) -> Calls: ...
+    def __getitem__(self, index: int | slice) -> Call | Calls:
+        found = self._calls[index]
+        return Calls(found) if isinstance(found, tuple) else found
+
+    def __repr__(self) -> str:
+        return f"<{_times(len(self), 'call')}: {', '.join(map(_short, self))}>"
+
+    @property
+    def functions(self) -> list[str]:
+        """The functions called, in their order."""
+        return [call.function for call in self]
+
+    @property
+    def failed(self) -> Calls:
+        """Those that returned an error."""
+        return Calls(call for call in self if call.failed)
+
+    @property
+    def succeeded(self) -> Calls:
+        """Those that returned SUCCESS, or something that is no status."""
+        return Calls(call for call in self if call.succeeded)
+
+    def named(self, *functions: str) -> Calls:
+        """Those of certain functions.
+
+        Raises:
+            UnknownNameError: neither API has such a function.
+        """
+        names = _names(functions)
+        return Calls(call for call in self if call.function in names)
+
+    def count(self, *functions: str) -> int:
+        """How many calls of certain functions there are.
+
+        Raises:
+            UnknownNameError: neither API has such a function.
+        """
+        return len(self.named(*functions))
+
+    def balanced(self, opening: str, closing: str) -> Verdict:
+        """Whether calls of `closing` succeeded as often as calls of `opening`: what failed to open
+        need not be closed.
+        """
+        opened, closed = (self.named(name).succeeded for name in (opening, closing))
+        text = f"{opening} succeeded {_times(len(opened))}, {closing} {_times(len(closed))}"
+        return Verdict(len(opened) == len(closed), text)
+
+    def in_order(self, *functions: str) -> Verdict:
+        """Whether there is a call of each, one after the other; others may be in between."""
+        position = 0
+        for number, function in enumerate(functions):
+            found = next(self._positions(function, position), None)
+            if found is None:
+                after = f" after call {position}, {_short(self[position - 1])}" if number else ""
+                return Verdict(False, f"there is no call of {function}{after}")
+            position = found + 1
+        return Verdict(True, f"{', '.join(functions)} are called in this order")
+
+    def only_after(self, function: str, first: str) -> Verdict:
+        """Whether all calls of `function` come after one of `first` that succeeded."""
+        opened = [at for at in self._positions(first, 0) if self[at].succeeded]
+        early = next(self._positions(function, 0), len(self))
+        if early < min(opened, default=len(self)):
+            text = f"call {early + 1}, {_short(self[early])}, comes before any success of {first}"
+            return Verdict(False, text)
+        return Verdict(True, f"{function} is called only after {first} succeeded")
+
+    def _positions(self, function: str, start: int) -> Iterator[int]:
+        names = _names((function,))
+        return (at for at in range(start, len(self)) if self[at].function in names)
+
+
+@cache
+def _names(functions: tuple[str, ...]) -> frozenset[str]:
+    """The functions meant; a name that means none is a slip that would make a test pass."""
+    known = vocabulary()
+    everything = sorted(set().union(*known.functions.values()))
+    names: set[str] = set()
+    for function in functions:
+        if function in known.groups:
+            found = list(set().union(*known.groups[function].values()))
+        else:
+            found = matching(everything, function)
+        if not found:
+            problem = f"expected a function of NVML or CUDA, found {function!r}"
+            raise UnknownNameError(problem + nearest(function, everything))
+        names.update(found)
+    return frozenset(names)
+
+
+def _short(call: Call) -> str:
+    return call.function if call.status is None else f"{call.function} = {call.status}"
+
+
+def _times(number: int, what: str = "time") -> str:
+    return f"{number} {what}" + "s" * (number != 1)
