@@ -207,8 +207,10 @@ void *nvemu_enter_slowly(unsigned slot)
     if (nvemu_thread == NVEMU_MAIN)
         run_signal_handlers();
     void *handler = atomic_load_explicit(&nvemu_slots[slot], memory_order_acquire);
-    if (!handler || nvemu_has_news())
-        handler = nvemu_control.bind(slot);
+    if (!handler || nvemu_has_news()) {
+        handler = NULL;
+        nvemu_control.bind(slot, &handler);
+    }
     if (!handler)
         nvemu_leave();
     return handler;

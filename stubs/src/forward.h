@@ -14,8 +14,10 @@ typedef uintptr_t nvemu_word; /* an argument of a function that no header declar
 /* Why a call could not be handed to Python, and so which of the library's codes it returns. */
 enum nvemu_refusal { NVEMU_NOT_FOUND, NVEMU_BROKEN, NVEMU_CLOSED, NVEMU_REFUSALS };
 
-/* What the stub and Python share. `bind` is Python's: it fills one slot and returns its content,
- * or NULL after saying why on stderr. emulator/runtime/boot.py mirrors this struct. */
+/* What the stub and Python share. `bind` is Python's: it fills one slot and puts out its content,
+ * or nothing after saying why on stderr. It returns nothing, since what a signal handler of the host
+ * raises before its first line would leave no result but garbage. emulator/runtime/boot.py mirrors
+ * this struct. */
 struct nvemu_control {
     const char *library;
     const char *driver;
@@ -23,7 +25,7 @@ struct nvemu_control {
     const char *testbed;     /* NULL when the process was not started by nvemu */
     uint64_t count;
     _Atomic(void *) *slots;
-    void *(*bind)(uint32_t slot);
+    void (*bind)(uint32_t slot, void **handler);
     void *raise;       /* an exception to raise in the main thread when its call has returned */
     const _Atomic(uint64_t) *written; /* how much the testbed's journal holds, kept mapped */
     uint64_t read;                    /* how much of it Python has done */

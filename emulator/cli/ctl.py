@@ -1,0 +1,199 @@
+"""`nvemu ctl`: what programs under nvemu find, looked at and changed while they run."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from .. import testbeds
+from ..scenario import Change, Fault, ScenarioError, UnknownNameError
+from ..scenario.errors import nearest
+from ..scenario.times import parse_duration
+from ..testbeds import RunningTestbed
+from . import ctl_show as showing
+from .ctl_words import device_of, fault_fields, fault_options, figures_of
+from .groups import Group
+
+__all__ = ["command"]
+
+SECOND = 1_000_000_000
+
+testbed_option = click.option(
+    "-t",
+    "--testbed",
+    metavar="ID|FOLDER|PID",
+    envvar="NVEMU_TESTBED",
+    help="Which of several running testbeds: see `nvemu ctl list`.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group("ctl", cls=Group)
+def command() -> None:
+    """Look at what programs find while they run, and change it.
+
+    These commands act on a testbed: what the programs of one `nvemu run`, or of one `Testbed` in
+    Python, find. With several at work, -t says which. A program that nvemu runs means its own.
+    """
+
+
+@command.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """List the testbeds at work, and the programs that have loaded their libraries."""
+    found = testbeds.running()
+    if as_json:
+        click.echo(json.dumps([showing.brief(each) for each in found], indent=2))
+    elif found:
+        click.echo(showing.listed(found, time.time_ns()))
+    else:
+        click.echo("nvemu: no testbed is running", err=True)
+
+
+@command.command("clean")
+def clean() -> None:
+    """Remove the folders of testbeds whose launchers were killed.
+
+    A folder that programs still use stays.
+    """
+    removed, used = testbeds.clean()
+    for folder in removed:
+        click.echo(f"removed {folder}")
+    for folder in used:
+        click.echo(f"nvemu: {folder} stays, as programs still use it", err=True)
+
+
+@command.command("show")
+@testbed_option
+@json_option
+def show(testbed: str | None, as_json: bool) -> None:
+    """Show the machine as programs find it now.
+
+    That is the scenario and what happened to it since: by its own changes, and by live control.
+    Changes by a scenario's Python functions are left out, since this does not run them.
+    """
+    found = testbeds.find(testbed)
+    if as_json:
+        click.echo(json.dumps(showing.as_data(found), indent=2))
+    else:
+        click.echo(showing.as_text(found))
+
+
+@command.command("set")
+@testbed_option
+@click.argument("device")
+@click.argument("figures", metavar="FIGURE=VALUE...", nargs=-1, required=True)
+def set_(testbed: str | None, device: str, figures: tuple[str, ...]) -> None:
+    """Set figures of DEVICE: an index, a UUID, a profile, several with commas, or "all".
+
+    A figure is named as in a scenario, or with the dots of its tables:
+
+        nvemu ctl set 0 memory.used="10 GiB" temperature=95 failure=lost
+
+    `nvemu scenarios show PROFILE` prints what there is; "N/A" is a figure that the GPU lacks.
+    """
+    change(testbed, device, figures_of(figures), ", ".join(figures))
+
+
+@command.command("kill")
+@testbed_option
+@click.argument("device")
+def kill(testbed: str | None, device: str) -> None:
+    """Have DEVICE fall off the bus."""
+    change(testbed, device, {"failure": "lost"}, "lost")
+
+
+@command.command("restore")
+@testbed_option
+@click.argument("device")
+def restore(testbed: str | None, device: str) -> None:
+    """Have DEVICE work again, whatever had become of it."""
+    change(testbed, device, {"failure": "N/A"}, "works again")
+
+
+@command.command("fail")
+@testbed_option
+@click.argument("function", nargs=-1, required=True)
+@fault_options
+def fail(testbed: str | None, function: tuple[str, ...], **given: Any) -> None:
+    """Add a fault to calls of FUNCTION: names, globs, "getters", "setters".
+
+    It stands before all faults there are. The options mean what the fields of a fault mean in a
+    scenario; those that may be a list there may be given several times here.
+
+        nvemu ctl fail 'nvmlInit*' --returns DRIVER_NOT_LOADED --calls 1-3
+    """
+    found = testbeds.find(testbed)
+    with as_written():
+        fault = Fault(function[0] if len(function) == 1 else function, **fault_fields(given))
+        name = found.control.fail(fault)
+    click.echo(f"added the fault {name}")
+
+
+@command.command("clear")
+@testbed_option
+@click.argument("name", required=False)
+def clear(testbed: str | None, name: str | None) -> None:
+    """Drop the faults of a NAME, or all, the scenario's too; calls that they block go on."""
+    found = testbeds.find(testbed)
+    names = named(found, name)
+    found.control.clear(name)
+    click.echo(f"cleared {', '.join(names)}" if names else "there is no fault to clear")
+
+
+@command.command("release")
+@testbed_option
+@click.argument("name", required=False)
+def release(testbed: str | None, name: str | None) -> None:
+    """Let go of the calls that the faults of a NAME, or all, block at this moment."""
+    found = testbeds.find(testbed)
+    names = named(found, name)
+    found.control.release(name)
+    click.echo(f"released what {', '.join(names)} blocks" if names else "there is no fault")
+
+
+@command.command("advance")
+@testbed_option
+@click.argument("duration")
+def advance(testbed: str | None, duration: str) -> None:
+    """Put the scenario's clock forward by DURATION: seconds, or a time such as "1.5 min"."""
+    found = testbeds.find(testbed)
+    seconds = parse_duration(duration) / SECOND
+    found.control.advance(seconds)
+    elapsed = showing.seconds(found.session.machine.clock.elapsed())
+    click.echo(f"the clock is at {elapsed}")
+
+
+def change(testbed: str | None, device: str, figures: dict[str, Any], what: str) -> None:
+    """Make a change, and say of which GPUs."""
+    found = testbeds.find(testbed)
+    with as_written():
+        made = Change(device=device_of(device), set=figures)
+        found.control.change(made)
+    picked = "all GPUs" if made.device is None else f"GPU {device}"
+    click.echo(f"{picked}: {what}")
+
+
+def named(testbed: RunningTestbed, name: str | None) -> list[str]:
+    """The names of the faults that are meant."""
+    known = list(dict.fromkeys(rule.name for rule in testbed.session.observer.faults.rules))
+    if name is not None and name not in known:
+        problem = f"expected the name of a fault, found {name!r}"
+        raise UnknownNameError(problem + (nearest(name, known) or "; there is none"))
+    return known if name is None else [name]
+
+
+@contextmanager
+def as_written() -> Iterator[None]:
+    """Name the options of this command in errors, not the scenario's keys."""
+    try:
+        yield
+    except ScenarioError as error:
+        if error.key[:2] in (("fault", 0), ("change", 0)):
+            error.key = error.key[2:]
+        raise
