@@ -17,8 +17,8 @@ __all__ = ["cli", "main"]
 COMMANDS = {
     "ctl": "Look at what running programs find, and change it.",
     "devices": "Show the GPUs that a program finds here through NVML and CUDA.",
-    "fuzz": "Run a program in many drawn scenarios, and report those that break it.",
-    "install": "Lay out a machine with scripted GPUs in a folder, for a container image.",
+    "fuzz": "Find scenarios that break a program, by drawing them.",
+    "install": "Lay a machine with scripted GPUs out in a folder, for an image.",
     "run": "Run a program on a machine with scripted GPUs.",
     "scenarios": "List, show, check and resolve scenarios.",
     "stubs": "Where the stub libraries are, to put on LD_LIBRARY_PATH by hand.",

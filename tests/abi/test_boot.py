@@ -257,7 +257,7 @@ sys.stdout.write(json.dumps([list(sys.version_info[:2]), answers]))
 
 @pytest.mark.parametrize(("version", "python"), pythons().items())
 def test_python_programs_of_any_version(version: str, python: str, testbed: Testbed) -> None:
-    done = execute(testbed, python, "-c", CLIENT)
+    done = execute(testbed, python, "-W", "ignore", "-c", CLIENT)  # of a fork beside threads
     running, answers = json.loads(done.stdout)
     assert running == [int(part) for part in version.split(".")]
     if running >= [3, 9]:
