@@ -200,8 +200,25 @@ def furnish(
 
 def write_plan(path: Path, plan: dict[str, Any], paths: Mapping[str, Path | None]) -> None:
     """Write a plan, and the files that its processes write to, in one step."""
-    document = plan | {k: v and str(v) for k, v in paths.items()}
+    document = plan | {k: v and str(v) for k, v in paths.items()} | {"gpus": _brief(plan["gpus"])}
     write(path, json.dumps(document, default=portable))
+
+
+def _brief(gpus: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The GPUs with those tables left out that the first of the same product has, too.
+
+    Reading a plan is a good part of a cold start, and most machines have GPUs of one kind.
+    """
+    first: dict[str, int] = {}
+    brief = []
+    for index, gpu in enumerate(gpus):
+        model = gpus[first.setdefault(gpu["profile"], index)]
+        if model is gpu or model.keys() - gpu.keys():
+            brief.append(gpu)
+            continue
+        own = {k: v for k, v in gpu.items() if not isinstance(v, dict) or v != model.get(k)}
+        brief.append({"like": model["index"], **own})
+    return brief
 
 
 def _check(folder: Path) -> None:

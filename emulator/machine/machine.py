@@ -60,7 +60,11 @@ class Machine:
         self.driver_version: str = plan["driver"]
         self.cuda_version: int = plan["cuda"]
         self.nvml_version = nvml_version(self.driver_version, self.cuda_version)
-        self.devices = [Device(gpu) for gpu in plan["gpus"]]
+        gpus = plan["gpus"]
+        # A plan's file leaves out what a GPU has in common with an earlier one.
+        self.devices = [
+            Device({**gpus[gpu["like"]], **gpu} if "like" in gpu else gpu) for gpu in gpus
+        ]
         self._schedule: Schedule | None = None
         if plan["changes"]:
             from .changes import Schedule

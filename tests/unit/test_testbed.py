@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from emulator import Gpu, Scenario, Testbed
+from emulator import Device, Gpu, Machine, Scenario, Testbed
 from emulator.program import ProgramError, Relay
 from emulator.stubfiles import stub
 from emulator.testbed import TestbedError, furnish
@@ -198,3 +198,21 @@ class TestStrictScenario:
         assert done.returncode == 125
         assert done.stdout == "801\n"
         assert done.stderr == "nvemu: strict scenario: no handler answers cuGraphCreate\n"
+
+
+class TestPlanFile:
+    def test_leaves_out_what_gpus_share_and_the_machine_is_the_same(self) -> None:
+        gpus = [
+            Gpu("h100-sxm5-80gb", count=4),
+            Gpu("t4", temperature=70),
+            Gpu("h100-sxm5-80gb", memory_used="1 GiB", figures={"fans": [{"speed": 3}]}),
+            Gpu("t4"),
+        ]
+        with Testbed(Scenario(gpus=gpus)) as testbed:
+            text = (testbed.folder / "plan.json").read_text()
+            assert len(text) < 0.6 * len(json.dumps(testbed.plan))
+            read, whole = Machine(json.loads(text)), Machine(testbed.plan)
+        figures = [name for name in Device.__slots__ if name[0] != "_"]
+        for one, other in zip(read.devices, whole.devices, strict=True):
+            for name in figures:
+                assert repr(getattr(one, name)) == repr(getattr(other, name)), name
