@@ -180,6 +180,7 @@ class Api:
         self.modules: dict[str, str] = {}  # function -> module that has its handler
         self._rows: dict[str, str] = functions.FUNCTIONS
         self._names: list[str] = []
+        self._functions: dict[int, Function] = {}  # those read so far, by slot
         self._status_names: dict[int, str] = {}
 
     @property
@@ -209,12 +210,15 @@ class Api:
 
     def function(self, slot: int) -> Function:
         """The function that a slot belongs to."""
-        name = self.names[slot]
-        return Function(name, slot, self._rows[name])
+        known = self._functions.get(slot)
+        if known is None:
+            name = self.names[slot]
+            known = self._functions[slot] = Function(name, slot, self._rows[name])
+        return known
 
     def find(self, name: str) -> Function:
-        """The function of this name; KeyError when the API has none."""
-        return Function(name, self.names.index(name), self._rows[name])
+        """The function of this name; ValueError when the API has none."""
+        return self.function(self.names.index(name))
 
     def status_name(self, code: int) -> str:
         """`GPU_IS_LOST` for 15; the number itself when the header has no name for it."""

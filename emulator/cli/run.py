@@ -81,7 +81,7 @@ def replacement(gpus: str) -> tuple[Gpu, ...]:
 
 
 def check_devices(changed: Scenario) -> None:
-    """Refuse other GPUs than the scenario's where its faults and changes are of devices not there."""
+    """Refuse GPUs that the scenario's faults and changes are not about."""
     try:
         plan_of(changed)
     except ScenarioError as error:

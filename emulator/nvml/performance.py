@@ -62,7 +62,7 @@ def supported_states(device: Device, pstates: int, size: int) -> None:
     if room < len(states):
         raise NvmlError(status.INSUFFICIENT_SIZE)
     states += [UNKNOWN_STATE] * (room - len(states))
-    ctypes.memmove(pstates, (ctypes.c_uint * room)(*states), size)
+    ctypes.memmove(pstates, (ctypes.c_uint * room)(*states), room * ctypes.sizeof(ctypes.c_uint))
 
 
 implements_each(

@@ -87,7 +87,22 @@ class Call:
         word = self.words[names.index(length)]
         if parameter.length == length:
             return int(word)
-        return convert.int_at(word) if word else 0
+        return convert.int_at(word) if word >= NULL_PAGE else 0
+
+    def rooms(self) -> dict[str, int]:
+        """How many elements each array that is written to has, by C name: as the client says it.
+
+        To be asked before the call is made, as counts say something else afterwards; one that is
+        only put out says nothing before.
+        """
+        counts = {p.name: p for p in self.function.parameters or ()}
+        return {
+            parameter.name: max(self.length(parameter), 0)
+            for parameter in self.function.parameters or ()
+            if parameter.is_output
+            and parameter.length
+            and not (parameter.counts and counts[parameter.counts].direction == "out")
+        }
 
     def element_type(self, parameter: Parameter, address: int) -> Any:
         """The C type of what a pointer points to, a struct in the client's version."""

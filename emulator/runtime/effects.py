@@ -22,6 +22,7 @@ __all__ = ["perform"]
 
 PAUSE = 0.002  # seconds between two looks at whether a blocked call may go on
 SECOND = 1_000_000_000
+OUTPUTS = {"writes", "corrupt"}
 
 
 def perform(
@@ -41,6 +42,7 @@ def perform(
         announce: tells the trace of a call that may have no end, and why.
     """
     effects, released = rule.effects, rule.released
+    rooms = call.rooms() if effects.keys() & OUTPUTS else {}
     if "delay" in effects:
         time.sleep(effects["delay"] / SECOND)
     if "block" in effects:
@@ -57,9 +59,9 @@ def perform(
     else:
         status = answer() if rule.code is None else rule.code
     for name, value in effects.get("writes", {}).items():
-        write(call, name, value)
+        write(call, name, value, rooms)
     for path, kind in effects.get("corrupt", {}).items():
-        corrupt(call, path, kind, rule)
+        corrupt(call, path, kind, rule, rooms)
     return status
 
 

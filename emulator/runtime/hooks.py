@@ -51,6 +51,7 @@ class Intercepted:
         self.machine: Machine = session.machine
         self.status: Optional[int] = None
         self._call = call
+        self._rooms = call.rooms()
         self._answer = answer
 
     @property
@@ -66,7 +67,7 @@ class Intercepted:
     def write(self, **values: Any) -> None:
         """Write to out-parameters, by C name: numbers, text, tables of fields, lists."""
         for name, value in values.items():
-            write(self._call, name, value)
+            write(self._call, name, value, self._rooms)
 
 
 def run(what: Any, rule: Rule, call: Call, session: Session, answer: Callable[[], Any]) -> int:

@@ -10,12 +10,14 @@ from .faults import mix
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
     from ..api import Parameter
     from .call import Call
     from .faults import Rule
+
+    Rooms = Mapping[str, int]  # array's C name -> how many elements the client has room for
 
 __all__ = ["corrupt", "write"]
 
@@ -23,18 +25,19 @@ UNKNOWN = 0  # the code of an ApiError that is not for the client
 FLOATS = (ctypes.c_float, ctypes.c_double)
 
 
-def write(call: Call, name: str, value: Any) -> None:
+def write(call: Call, name: str, value: Any, rooms: Rooms) -> None:
     """Write `value` where the call's parameter `name` points to, as much of it as there is room.
 
-    A function without such a parameter, and a NULL, are passed over.
+    A function without such a parameter, and a NULL, are passed over. `rooms` is what `Call.rooms`
+    said before the call.
     """
     for parameter, address in _pointers(call, name):
         kind = call.element_type(parameter, address)
+        room = rooms.get(name, 0)
         if parameter.type == "char" and parameter.length:
-            room = call.length(parameter)
             convert.write_text(address, value, room, True, UNKNOWN)
         elif parameter.length:
-            values = value[: call.length(parameter)]
+            values = value[:room]
             convert.update_array(address, values, len(values), kind, UNKNOWN)
         elif hasattr(kind, "_fields_"):
             convert.fill(kind.from_address(address), value)
@@ -42,15 +45,15 @@ def write(call: Call, name: str, value: Any) -> None:
             kind.from_address(address).value = value
 
 
-def corrupt(call: Call, path: str, kind: str, rule: Rule) -> None:
+def corrupt(call: Call, path: str, kind: str, rule: Rule, rooms: Rooms) -> None:
     """Spoil what lies at a path such as `memory.total`, in all elements of an array."""
     name, *fields = path.split(".")
     for parameter, address in _pointers(call, name):
         if parameter.type == "char" and parameter.length:
-            _spoil(address, ctypes.c_char * max(call.length(parameter), 0), kind, rule)
+            _spoil(address, ctypes.c_char * rooms.get(name, 0), kind, rule)
             continue
         element = call.element_type(parameter, address)
-        count = call.length(parameter) if parameter.length else 1
+        count = rooms.get(name, 0) if parameter.length else 1
         for index in range(count):
             _spoil_field(address + index * ctypes.sizeof(element), element, fields, kind, rule)
 

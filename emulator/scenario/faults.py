@@ -184,8 +184,10 @@ def _code(code: str | int, library: str, vocabulary: Vocabulary) -> int | None:
     known = vocabulary.codes[library]
     if isinstance(code, int):
         return code if code in known.values() else None
-    short = {_shortened(full, library): number for full, number in known.items()}
-    return known.get(code.upper(), short.get(code.upper()))
+    name = code.upper()
+    spelt = (prefix + name for prefix in PREFIXES[library])
+    full = [name, *(full for full in spelt if _shortened(full, library) == name)]
+    return next((known[each] for each in full if each in known), None)
 
 
 def _unknown_code(

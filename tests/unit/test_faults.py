@@ -280,6 +280,22 @@ class TestWhatHappens:
             assert call(handle, ctypes.byref(count), clocks) == 0
         assert (count.value, list(clocks)[:3]) == (3, [5001, 405, 0])
 
+    def test_a_count_that_is_written_does_not_lead_past_the_client_s_array(self) -> None:
+        fault = Fault(
+            "nvmlDeviceGetSupportedMemoryClocks",
+            "INSUFFICIENT_SIZE",
+            writes={"count": 50_000_000, "clocksMHz": [7] * 9},
+            corrupt={"clocksMHz": "max"},
+        )
+        with emulated(fault):
+            pynvml.nvmlInit()
+            count, clocks = ctypes.c_uint(2), (ctypes.c_uint * 4)(1, 1, 1, 1)
+            library = ctypes.CDLL("libnvidia-ml.so.1")
+            handle = pynvml.nvmlDeviceGetHandleByIndex(0)
+            call = library.nvmlDeviceGetSupportedMemoryClocks
+            assert call(handle, ctypes.byref(count), clocks) == 7
+        assert (count.value, list(clocks)) == (50_000_000, [2**32 - 1] * 2 + [1] * 2)
+
     def test_null_pointers_are_passed_over(self) -> None:
         fault = Fault(TEMPERATURE, "SUCCESS", writes={"temp": 1}, corrupt={"temp": "max"})
         with emulated(fault):

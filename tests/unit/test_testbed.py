@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from emulator import Device, Gpu, Machine, Scenario, Testbed
+from emulator import Gpu, Machine, Scenario, Testbed
 from emulator.program import ProgramError, Relay
 from emulator.stubfiles import stub
 from emulator.testbed import TestbedError, furnish
