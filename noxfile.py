@@ -49,6 +49,8 @@ def bench(session: nox.Session) -> None:
     """Print the budgets of docs/design.md as ratios, measured in one run."""
     session.install("-e", ".[test]")
     session.run("python", "tests/benchmarks/budgets.py", *session.posargs)
+    session.run("python", "tests/benchmarks/discovery.py")
+    session.run("python", "tests/benchmarks/live.py")
 
 
 @nox.session

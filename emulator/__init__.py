@@ -10,11 +10,13 @@ if TYPE_CHECKING:
     from .machine import Device, Machine
     from .scenario import Change, Fault, Gpu, Loader, Scenario, ScenarioError, at, fault
     from .testbed import Testbed
+    from .testing import EmulatedGpus
     from .version import __version__
 
 __all__ = [
     "Change",
     "Device",
+    "EmulatedGpus",
     "Emulation",
     "EmulationError",
     "Fault",
@@ -33,6 +35,7 @@ __all__ = [
 _HOMES = {
     "Change": "scenario",
     "Device": "machine",
+    "EmulatedGpus": "testing",
     "Emulation": "emulation",
     "EmulationError": "emulation",
     "Fault": "scenario",

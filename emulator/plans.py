@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from . import libraries
 from . import scenario as scenarios
 from .scenario import Scenario, ScenarioError, resolve
 from .vocabulary import handlers, vocabulary
@@ -31,5 +30,4 @@ def find_scenario(scenario: Scenario | str | os.PathLike[str] | None) -> Scenari
 
 def plan_of(scenario: Scenario) -> dict[str, Any]:
     """The plan of `scenario`; ScenarioError when it cannot be played."""
-    libraries.check(scenario)
     return resolve(scenario, vocabulary()) | {"handlers": handlers()}

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from .emulated import EmulatedGpus
     from .scenario import Scenario
+    from .testing.gpus import EmulatedGpus
 
 __all__ = ["gpu", "gpu_gallery"]
 
@@ -73,8 +73,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marker = metafunc.definition.get_closest_marker("gpu_gallery")
     if marker is None and "gpu_gallery" not in metafunc.fixturenames:
         return
-    from .pytest_choice import gallery  # noqa: PLC0415
     from .scenario import ScenarioError  # noqa: PLC0415
+    from .testing.choice import gallery  # noqa: PLC0415
 
     try:
         names = gallery(marker, _default(metafunc.config).driver)
@@ -133,10 +133,10 @@ def pytest_runtest_makereport(
 @pytest.fixture
 def gpu(request: pytest.FixtureRequest) -> Iterator[EmulatedGpus]:
     """Emulated GPUs: those of the test's scenario, in this process and for programs (`gpu.run`)."""
-    from .emulated import EmulatedGpus  # noqa: PLC0415
     from .emulation import EmulationError  # noqa: PLC0415
-    from .pytest_choice import choose  # noqa: PLC0415
     from .scenario import ScenarioError  # noqa: PLC0415
+    from .testing.choice import choose  # noqa: PLC0415
+    from .testing.gpus import EmulatedGpus  # noqa: PLC0415
 
     try:
         chosen = choose(request.node, _default(request.config))
@@ -169,8 +169,8 @@ def _default(config: pytest.Config) -> Scenario:
 
 def _checked(named: str, folder: Path, where: str) -> Scenario:
     """The scenario that an option names; a wrong one ends pytest with a sentence."""
-    from .pytest_choice import checked  # noqa: PLC0415
     from .scenario import ScenarioError  # noqa: PLC0415
+    from .testing.choice import checked  # noqa: PLC0415
 
     try:
         return checked(named, folder)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from elftools.elf.elffile import ELFFile
 
 __all__ = [
+    "exported",
     "DRIVERS",
     "SONAMES",
     "TABLES",
@@ -174,6 +176,12 @@ def recorded_tables(library: str, folder: Path = TABLES) -> dict[str, SymbolTabl
     """The recorded tables of `nvml` or `cuda` by driver version, oldest first."""
     soname = SONAMES[library]
     return {driver: load_table(table_path(soname, driver, folder)) for driver in DRIVERS}
+
+
+@cache
+def exported(library: str, driver: str) -> tuple[str, ...]:
+    """The functions that `nvml` or `cuda` exports at a driver version."""
+    return tuple(load_table(table_path(SONAMES[library], driver)).of_type("FUNC"))
 
 
 def load_table(path: Path) -> SymbolTable:

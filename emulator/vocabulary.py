@@ -11,6 +11,7 @@ from typing import Any
 from . import cuda, nvml
 from .api import Api, Parameter, c_fields
 from .scenario import Signature, Vocabulary
+from .symbols import exported
 
 __all__ = ["apis", "documented", "handlers", "vocabulary"]
 
@@ -53,6 +54,7 @@ def vocabulary() -> Vocabulary:
             group: {name: frozenset(filter(spelling.fullmatch, functions[name])) for name in apis()}
             for group, spelling in GROUPS.items()
         },
+        exported=exported,
         signature=signature,
         outputs=outputs,
     )

@@ -32,7 +32,7 @@ MISTAKES = {
     "emulator.stubfiles": "StubsMissingError",
     "emulator.symbols": "SymbolsError",
     "emulator.testbed": "TestbedError",
-    "emulator.testbeds": "NotRunningError",
+    "emulator.testbed.running": "NotRunningError",
 }
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import click
 
-from .. import testbeds
 from ..scenario import Change, Fault, ScenarioError, UnknownNameError
 from ..scenario.errors import nearest
 from ..scenario.times import parse_duration
-from ..testbeds import RunningTestbed
+from ..testbed import running
+from ..testbed.running import RunningTestbed
 from . import ctl_show as showing
 from .ctl_words import device_of, fault_fields, fault_options, figures_of
 from .groups import Group
@@ -46,7 +46,7 @@ def command() -> None:
 @json_option
 def list_(as_json: bool) -> None:
     """List the testbeds at work, and the programs that have loaded their libraries."""
-    found = testbeds.running()
+    found = running.every()
     if as_json:
         click.echo(json.dumps([showing.brief(each) for each in found], indent=2))
     elif found:
@@ -61,7 +61,7 @@ def clean() -> None:
 
     A folder that programs still use stays.
     """
-    removed, used = testbeds.clean()
+    removed, used = running.clean()
     for folder in removed:
         click.echo(f"removed {folder}")
     for folder in used:
@@ -77,7 +77,7 @@ def show(testbed: str | None, as_json: bool) -> None:
     That is the scenario and what happened to it since: by its own changes, and by live control.
     Changes by a scenario's Python functions are left out, since this does not run them.
     """
-    found = testbeds.find(testbed)
+    found = running.find(testbed)
     if as_json:
         click.echo(json.dumps(showing.as_data(found), indent=2))
     else:
@@ -128,7 +128,7 @@ def fail(testbed: str | None, function: tuple[str, ...], **given: Any) -> None:
 
         nvemu ctl fail 'nvmlInit*' --returns DRIVER_NOT_LOADED --calls 1-3
     """
-    found = testbeds.find(testbed)
+    found = running.find(testbed)
     with as_written():
         fault = Fault(function[0] if len(function) == 1 else function, **fault_fields(given))
         name = found.control.fail(fault)
@@ -140,7 +140,7 @@ def fail(testbed: str | None, function: tuple[str, ...], **given: Any) -> None:
 @click.argument("name", required=False)
 def clear(testbed: str | None, name: str | None) -> None:
     """Drop the faults of a NAME, or all, the scenario's too; calls that they block go on."""
-    found = testbeds.find(testbed)
+    found = running.find(testbed)
     names = named(found, name)
     found.control.clear(name)
     click.echo(f"cleared {', '.join(names)}" if names else "there is no fault to clear")
@@ -151,7 +151,7 @@ def clear(testbed: str | None, name: str | None) -> None:
 @click.argument("name", required=False)
 def release(testbed: str | None, name: str | None) -> None:
     """Let go of the calls that the faults of a NAME, or all, block at this moment."""
-    found = testbeds.find(testbed)
+    found = running.find(testbed)
     names = named(found, name)
     found.control.release(name)
     click.echo(f"released what {', '.join(names)} blocks" if names else "there is no fault")
@@ -162,7 +162,7 @@ def release(testbed: str | None, name: str | None) -> None:
 @click.argument("duration")
 def advance(testbed: str | None, duration: str) -> None:
     """Put the scenario's clock forward by DURATION: seconds, or a time such as "1.5 min"."""
-    found = testbeds.find(testbed)
+    found = running.find(testbed)
     seconds = parse_duration(duration) / SECOND
     found.control.advance(seconds)
     elapsed = showing.seconds(found.session.machine.clock.elapsed())
@@ -171,7 +171,7 @@ def advance(testbed: str | None, duration: str) -> None:
 
 def change(testbed: str | None, device: str, figures: dict[str, Any], what: str) -> None:
     """Make a change, and say of which GPUs."""
-    found = testbeds.find(testbed)
+    found = running.find(testbed)
     with as_written():
         made = Change(device=device_of(device), set=figures)
         found.control.change(made)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..machine import Device
 from ..runtime.faults import Rule
-from ..testbeds import RunningTestbed
+from ..testbed.running import RunningTestbed
 from ..vocabulary import apis
 
 __all__ = ["as_data", "as_text", "brief", "listed", "seconds"]

@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ..machine import NEWEST
-from ..program import ProgramError
 from ..scenario import Scenario, load, names
+from ..testbed.program import ProgramError
 from .ending import end_like, refuse
 from .options import driver_option, gpus_option
 from .run import replacement

@@ -16,12 +16,11 @@ from typing import Any
 
 import click
 
-from .. import libraries
 from ..plans import plan_of
-from ..replacing import write
 from ..scenario import Scenario
 from ..scenario.loader import copies
-from ..testbed import PACKAGE, boot_of, furnish, write_plan
+from ..testbed import PACKAGE, boot_of, furnish, libraries, write_plan
+from ..testbed.replacing import write
 from .options import driver_option, gpus_option, scenario_option
 from .run import choose
 from .stubs import warn_without_libpython

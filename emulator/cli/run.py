@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from ..plans import find_scenario, plan_of
-from ..program import ProgramError, Relay
 from ..scenario import Gpu, Scenario, ScenarioError, parse_gpus
 from ..testbed import Testbed
+from ..testbed.program import ProgramError, Relay
 from .ending import end_like, refuse
 from .options import driver_option, gpus_option, scenario_option
 from .tracing import Follower, target

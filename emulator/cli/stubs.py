@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
-from ..libpython import find_libpython
 from ..plans import plan_of
 from ..scenario import Scenario
 from ..testbed import TestbedError, furnish, write_plan
+from ..testbed.libpython import find_libpython
 from .groups import Group
 from .options import driver_option
 from .run import choose

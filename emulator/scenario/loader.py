@@ -12,6 +12,7 @@ else is wrong with a copy ends its search.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import filter as matching
 from typing import Any
 
 from msgspec import Struct
@@ -20,6 +21,7 @@ from msgspec.structs import force_setattr
 from ..machine import DRIVERS
 from . import checks
 from .errors import Key, ScenarioError, UnknownNameError, nearest
+from .vocabulary import Vocabulary
 
 __all__ = [
     "DETAILS",
@@ -29,7 +31,7 @@ __all__ = [
     "STATES",
     "Loader",
     "check",
-    "check_drivers",
+    "check_driver",
     "copies",
 ]
 
@@ -180,16 +182,30 @@ def copies(states: Mapping[str, Any]) -> Iterator[tuple[Key, str, Loader]]:
             yield ("loader", library, *at), library, entry
 
 
-def check_drivers(states: Mapping[str, Any], driver: str) -> None:
-    """Refuse the table of a driver that is not older than the scenario's.
+def check_driver(states: Mapping[str, Any], driver: str, vocabulary: Vocabulary) -> None:
+    """Check a scenario's loader states against its driver version.
 
     Raises:
-        ScenarioError: with the key path of the driver that is not.
+        ScenarioError: with the key path of a driver that is not older than the scenario's, or of a
+            function that its library does not export anyway.
     """
+    for key, library, entry in copies(states):
+        if entry.state == "older-table":
+            _check_older(entry.driver, driver, (*key, "driver"))
+        for index, pattern in enumerate(entry.symbols):
+            exported = vocabulary.exported(library, driver)
+            if not matching(exported, pattern):
+                problem = f"expected a function that driver {driver}'s {library} exports"
+                hint = nearest(pattern, exported)
+                place = (*key, "symbols", index)
+                raise UnknownNameError(f"{problem}, found {pattern!r}{hint}", key=place)
+
+
+def _check_older(older: str | None, driver: str, key: Key) -> None:
+    """Refuse the table of a driver that is not older than the scenario's."""
     known = list(DRIVERS)
-    older = known[: known.index(driver)]
-    for key, _, entry in copies(states):
-        if entry.state == "older-table" and entry.driver not in older:
-            which = f"one of {', '.join(older)}" if older else "none: it is the oldest"
-            problem = f"expected a driver older than the scenario's {driver} ({which})"
-            raise ScenarioError(f"{problem}, found {entry.driver!r}", key=(*key, "driver"))
+    possible = known[: known.index(driver)]
+    if older not in possible:
+        which = f"one of {', '.join(possible)}" if possible else "none: it is the oldest"
+        problem = f"expected a driver older than the scenario's {driver} ({which})"
+        raise ScenarioError(f"{problem}, found {older!r}", key=key)

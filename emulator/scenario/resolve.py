@@ -21,6 +21,7 @@ from .changes import changes
 from .devices import devices
 from .errors import ScenarioError
 from .faults import rules
+from .loader import check_driver
 from .schema import Scenario
 from .times import parse_rate
 from .vocabulary import Vocabulary
@@ -43,6 +44,7 @@ def resolve(scenario: Scenario, vocabulary: Vocabulary) -> dict[str, Any]:
     try:
         gpus = devices(scenario)
         faults = rules(scenario.faults, gpus, vocabulary, folder)
+        check_driver(scenario.loader, scenario.driver, vocabulary)
         scheduled = changes(scenario.changes, gpus, folder)
     except ScenarioError as error:
         raise scenario.locate(error) from None

@@ -35,6 +35,7 @@ class Vocabulary(Struct, frozen=True):
         functions: library -> names of the functions that the library exports.
         codes: library -> code name as the header has it ("NVML_ERROR_GPU_IS_LOST") -> number.
         groups: name of a group ("getters") -> library -> its functions.
+        exported: library, driver version -> the functions that its library exports.
         signature: library, function -> what it is like.
         outputs: library, function -> the C parameters that it writes to, each with the shape of
             what it takes: "integer", "number", "text", a table of fields, or a list with the shape
@@ -44,5 +45,6 @@ class Vocabulary(Struct, frozen=True):
     functions: Mapping[str, Collection[str]]
     codes: Mapping[str, Mapping[str, int]]
     groups: Mapping[str, Mapping[str, Collection[str]]] = {}
+    exported: Callable[[str, str], Collection[str]] = lambda library, driver: ()
     signature: Callable[[str, str], Signature] = lambda library, function: _ANY
     outputs: Callable[[str, str], Mapping[str, Any]] = lambda library, function: {}

@@ -9,7 +9,7 @@ import pynvml
 import pytest
 
 from emulator import Emulation, Fault, Gpu, Scenario, ScenarioError
-from emulator.calls import Calls
+from emulator.testing.calls import Calls
 
 
 @pytest.fixture

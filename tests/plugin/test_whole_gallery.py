@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from emulator.emulated import reason_to_part
 from emulator.scenario import load, names
+from emulator.testing.gpus import reason_to_part
 
 Suite = Callable[..., pytest.RunResult]
 

@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 
-from emulator import Change, Fault, Gpu, Scenario, Testbed, launcher, testbeds
+from emulator import Change, Fault, Gpu, Scenario, Testbed
 from emulator.cli.ctl_words import FIELDS, figures_of, value
 from emulator.scenario import ScenarioError
-from emulator.testbeds import NotRunningError
+from emulator.testbed import launcher, running
+from emulator.testbed.running import NotRunningError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TWO = Scenario(
@@ -108,7 +109,7 @@ class TestList:
     def test_finds_one_in_another_temporary_folder_by_its_programs(
         self, ctl: Ctl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("emulator.testbed.tempfile.tempdir", str(tmp_path))
+        monkeypatch.setattr("emulator.testbed.testbed.tempfile.tempdir", str(tmp_path))
         with Testbed(TWO) as elsewhere:
             command = ["sleep", "60"]
             with subprocess.Popen(command, env=elsewhere.environment()) as program:
@@ -118,22 +119,22 @@ class TestList:
                     program.kill()
 
     def test_has_none_of_others_making(self, testbed: Testbed) -> None:
-        assert testbed.folder in [each.folder for each in testbeds.running()]
+        assert testbed.folder in [each.folder for each in running.every()]
         for path, mode in ((testbed.folder, 0o702), (testbed.folder / "plan.json", 0o620)):
             before = path.stat().st_mode
             path.chmod(mode)
-            assert testbed.folder not in [each.folder for each in testbeds.running()]
+            assert testbed.folder not in [each.folder for each in running.every()]
             path.chmod(before)
 
     def test_says_when_there_is_none(self, nvemu: Ctl, monkeypatch: pytest.MonkeyPatch) -> None:
-        found = testbeds.running()
-        monkeypatch.setattr(testbeds, "_running", lambda: iter(()))
+        found = running.every()
+        monkeypatch.setattr(running, "_running", lambda: iter(()))
         with pytest.raises(NotRunningError, match="one running testbed; none is running"):
-            testbeds.find()
-        monkeypatch.setattr(testbeds, "_running", lambda: iter(found * 2))
+            running.find()
+        monkeypatch.setattr(running, "_running", lambda: iter(found * 2))
         if found:
             with pytest.raises(NotRunningError, match=f"launcher.*{found[0].id}"):
-                testbeds.find()
+                running.find()
 
 
 class TestChoosing:
@@ -142,7 +143,7 @@ class TestChoosing:
     ) -> None:
         identity = testbed.folder.name.removeprefix("nvemu-")
         for which in (identity, testbed.folder.name, testbed.folder, str(program.pid)):
-            assert testbeds.find(which).folder == testbed.folder
+            assert running.find(which).folder == testbed.folder
 
     def test_of_what_is_not_there_lists_what_is(self, nvemu: Ctl, testbed: Testbed) -> None:
         done = nvemu("ctl", "show", "-t", "nowhere")
@@ -206,7 +207,7 @@ class TestChanging:
     def test_the_clock_is_put_forward(self, ctl: Ctl, testbed: Testbed) -> None:
         said = ctl("advance", "1 h").stdout
         assert said.startswith("the clock is at 36")
-        assert testbeds.find(testbed.folder).session.machine.clock.elapsed() > 3600e9
+        assert running.find(testbed.folder).session.machine.clock.elapsed() > 3600e9
 
     @pytest.mark.parametrize(
         ("arguments", "problem"),
@@ -317,7 +318,7 @@ class TestLeftBehind:
     def test_is_not_running_and_is_removed(
         self, testbed: Testbed, killed: Path, nvemu: Ctl
     ) -> None:
-        assert killed not in [each.folder for each in testbeds.running()]
+        assert killed not in [each.folder for each in running.every()]
         assert f"removed {killed}" in nvemu("ctl", "clean").stdout.splitlines()
         assert not killed.exists()
         assert testbed.folder.exists()

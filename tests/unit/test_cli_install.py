@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 
 from emulator.cli.install import doubts, in_dockerfile
-from emulator.libpython import find_libpython
 from emulator.machine import NEWEST
 from emulator.plans import plan_of
 from emulator.scenario import loads
 from emulator.symbols import read_library, recorded_tables
 from emulator.testbed import boot_of
+from emulator.testbed.libpython import find_libpython
 
 Done = subprocess.CompletedProcess[str]
 Nvemu = Callable[..., Done]

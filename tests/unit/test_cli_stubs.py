@@ -185,7 +185,7 @@ def test_a_missing_libpython_is_told_with_what_to_install(
     nvemu_command: list[str], cache: Path
 ) -> None:
     python, _, program = nvemu_command
-    without = "import emulator.libpython as l; l._candidates = lambda: iter(())"
+    without = "import emulator.testbed.libpython as l; l._candidates = lambda: iter(())"
     program = program.replace("from emulator.cli", f"{without}; from emulator.cli")
     command = [python, "-c", program, "stubs", "path"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -16,10 +16,10 @@ import pytest
 
 from emulator import Change, Fault, Gpu, Scenario
 from emulator.fuzzing import Fuzzer, Outcome, draw, ends_programs
+from emulator.fuzzing.shrinking import smaller
 from emulator.plans import plan_of
-from emulator.program import ProgramError
 from emulator.scenario import load, loads
-from emulator.shrinking import smaller
+from emulator.testbed.program import ProgramError
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 
 import emulator
-from emulator import EmulationError, Gpu, Scenario, ScenarioError, Testbed, libraries
+from emulator import EmulationError, Gpu, Scenario, ScenarioError, Testbed
 from emulator.machine import DRIVERS
 from emulator.plans import plan_of
 from emulator.scenario import loads
 from emulator.scenario.loader import STATES, Loader
 from emulator.stubfiles import SONAMES, stub
 from emulator.symbols import read_library, recorded_tables
-from emulator.testbed import TestbedError
+from emulator.testbed import TestbedError, libraries
 
 Done = subprocess.CompletedProcess[str]
 
@@ -231,7 +231,7 @@ class TestUnreadable:
     def test_leaves_no_testbed_behind(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("emulator.testbed.tempfile.tempdir", str(tmp_path))
+        monkeypatch.setattr("emulator.testbed.testbed.tempfile.tempdir", str(tmp_path))
         monkeypatch.setattr(libraries, "_opens", lambda _: True)
         with pytest.raises(TestbedError), Testbed(Scenario(loader={"nvml": "unreadable"})):
             pass
@@ -518,12 +518,12 @@ class TestScenario:
             (
                 "[loader.cuda]\nstate = 'missing-symbols'\nsymbols = ['cuInit', 'cuCtxCreate_v9']",
                 "lab.toml:4: loader.cuda.symbols[1]: expected a function that driver 550.163.01's "
-                "libcuda.so.1 exports, found 'cuCtxCreate_v9'; did you mean 'cuCtxCreate_v",
+                "cuda exports, found 'cuCtxCreate_v9'; did you mean 'cuCtxCreate_v",
             ),
             (
                 "[loader.nvml]\nstate = 'missing-symbols'\nsymbols = 'cu*'",
                 "lab.toml:4: loader.nvml.symbols[0]: expected a function that driver 550.163.01's "
-                "libnvidia-ml.so.1 exports, found 'cu*'",
+                "nvml exports, found 'cu*'",
             ),
             (
                 "[loader.cuda]\nstate = 'older-table'\ndriver = '555.58.02'",

@@ -41,6 +41,7 @@ VOCABULARY = Vocabulary(
         "nvml": ["nvmlInit", "nvmlInit_v2", "nvmlInitWithFlags", "nvmlDeviceGetTemperature"],
         "cuda": ["cuInit", "cuDeviceGetCount"],
     },
+    exported=lambda library, driver: ["nvmlInit", "nvmlInit_v2"],
     codes={
         "nvml": {
             "NVML_SUCCESS": 0,

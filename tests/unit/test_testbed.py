@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from emulator import Gpu, Machine, Scenario, Testbed
-from emulator.program import ProgramError, Relay
 from emulator.stubfiles import stub
 from emulator.testbed import TestbedError, furnish
+from emulator.testbed.program import ProgramError, Relay
 
 TWO = Scenario(name="two", gpus=[Gpu("t4", count=2)], driver="550.163.01")
 
@@ -60,8 +60,8 @@ class TestContent:
     def test_is_removed_when_it_cannot_be_furnished(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("emulator.testbed.tempfile.tempdir", str(tmp_path))
-        monkeypatch.setattr("emulator.libraries.stub", lambda *_: tmp_path / "missing")
+        monkeypatch.setattr("emulator.testbed.testbed.tempfile.tempdir", str(tmp_path))
+        monkeypatch.setattr("emulator.testbed.libraries.stub", lambda *_: tmp_path / "missing")
         with pytest.raises(FileNotFoundError), Testbed(TWO):
             pass
         assert list(tmp_path.iterdir()) == []

@@ -14,10 +14,10 @@ from fnmatch import filter as matching
 from functools import cache
 from typing import Any, overload
 
-from .scenario import UnknownNameError
-from .scenario.errors import nearest
-from .trace import line
-from .vocabulary import vocabulary
+from ..scenario import UnknownNameError
+from ..scenario.errors import nearest
+from ..trace import line
+from ..vocabulary import vocabulary
 
 __all__ = ["Call", "Calls", "Verdict"]
 

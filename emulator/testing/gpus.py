@@ -16,15 +16,15 @@ from typing import Any
 
 import msgspec
 
+from ..control import Control
+from ..emulation import Emulation, EmulationError, loaded_driver
+from ..machine import Device, Machine
+from ..plans import find_scenario, plan_of
+from ..scenario import Scenario
+from ..testbed import Testbed
+from ..trace import line
 from .calls import Calls
-from .control import Control
-from .emulation import Emulation, EmulationError, loaded_driver
-from .machine import Device, Machine
-from .plans import find_scenario, plan_of
-from .scenario import Scenario
 from .tee import Tee
-from .testbed import Testbed
-from .trace import line
 
 __all__ = ["EmulatedGpus", "Finished", "reason_to_part"]
 

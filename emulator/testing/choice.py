@@ -13,11 +13,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from .emulated import reason_to_part
-from .libraries import check
-from .plans import find_scenario, plan_of
-from .scenario import Scenario, ScenarioError, UnknownNameError, load, names
-from .scenario.errors import nearest
+from ..plans import find_scenario, plan_of
+from ..scenario import Scenario, ScenarioError, UnknownNameError, load, names
+from ..scenario.errors import nearest
+from .gpus import reason_to_part
 
 __all__ = ["Chosen", "checked", "choose", "gallery"]
 
@@ -116,7 +115,6 @@ def checked(named: str, folder: Path) -> Scenario:
     """
     scenario = _found(named, folder)
     plan_of(scenario)
-    check(scenario)
     return scenario
 
 

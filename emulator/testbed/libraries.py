@@ -10,7 +10,7 @@ also where there is none ("broken-symlink"). Only an absent library has no link 
 an older driver's functions has the file name of the scenario's driver.
 
 Whether the dynamic loader then says what the scenario means depends on the system too: see
-``emulator.loading``.
+``loading``.
 """
 
 from __future__ import annotations
@@ -20,15 +20,13 @@ from fnmatch import filter as matching
 from pathlib import Path
 from typing import Any
 
+from ..scenario.loader import PRESENT, Loader
+from ..stubfiles import SONAMES, stub
+from ..symbols import exported
 from . import damage
 from .replacing import link, write
-from .scenario import Scenario, ScenarioError
-from .scenario.errors import nearest
-from .scenario.loader import PRESENT, Loader, check_drivers, copies
-from .stubfiles import SONAMES, stub
-from .symbols import load_table, table_path
 
-__all__ = ["States", "check", "lay_out", "readable", "search_path"]
+__all__ = ["States", "lay_out", "readable", "search_path"]
 
 #: A scenario's loader states as checked.
 States = Mapping[str, Any]
@@ -49,7 +47,8 @@ def _without_dependency(library: str, driver: str, copy: Loader) -> bytes:
 
 
 def _without_symbols(library: str, driver: str, copy: Loader) -> bytes:
-    missing = set().union(*_missing(library, driver, copy).values())
+    known = exported(library, driver)
+    missing = {name for pattern in copy.symbols for name in matching(known, pattern)}
     return damage.without_symbols(_intact(library, driver, copy), missing)
 
 
@@ -64,43 +63,6 @@ _CONTENTS: dict[str, Maker] = {
     "missing-symbols": _without_symbols,
     "older-table": _older,
 }
-
-
-def check(scenario: Scenario) -> None:
-    """Check a scenario's loader states against its driver.
-
-    Raises:
-        ScenarioError: a function that the library does not export anyway, or a driver that is not
-            an older one.
-    """
-    try:
-        check_drivers(scenario.loader, scenario.driver)
-        for key, library, copy in copies(scenario.loader):
-            for index, (pattern, found) in enumerate(
-                _missing(library, scenario.driver, copy).items()
-            ):
-                if not found:
-                    raise _unknown(library, scenario.driver, pattern, (*key, "symbols", index))
-    except ScenarioError as error:
-        raise scenario.locate(error) from None
-
-
-def _exported(library: str, driver: str) -> list[str]:
-    return load_table(table_path(SONAMES[library], driver)).of_type("FUNC")
-
-
-def _missing(library: str, driver: str, copy: Loader) -> dict[str, list[str]]:
-    """Name or glob -> the exported functions that it means."""
-    if not copy.symbols:
-        return {}
-    exported = _exported(library, driver)
-    return {pattern: matching(exported, pattern) for pattern in copy.symbols}
-
-
-def _unknown(library: str, driver: str, pattern: str, key: tuple[str | int, ...]) -> ScenarioError:
-    hint = nearest(pattern, _exported(library, driver))
-    problem = f"expected a function that driver {driver}'s {SONAMES[library]} exports"
-    return ScenarioError(f"{problem}, found {pattern!r}{hint}", key=key)
 
 
 def search_path(folder: Path, states: States) -> list[Path]:

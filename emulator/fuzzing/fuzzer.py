@@ -27,12 +27,12 @@ import hypothesis
 import msgspec
 from msgspec import Struct
 
-from .program import NOT_FOUND, ProgramError
-from .scenario import Scenario, ScenarioError, dumps
-from .scenario.times import parse_duration
+from ..scenario import Scenario, ScenarioError, dumps
+from ..scenario.times import parse_duration
+from ..strategies import scenarios
+from ..testbed import Testbed, TestbedError
+from ..testbed.program import NOT_FOUND, ProgramError
 from .shrinking import smaller, weight
-from .strategies import scenarios
-from .testbed import Testbed, TestbedError
 
 __all__ = ["Finding", "Fuzzer", "Outcome", "Unplayable", "draw", "ends_programs"]
 

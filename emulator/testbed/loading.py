@@ -10,9 +10,9 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+from ..scenario.loader import Loader
+from ..stubfiles import SONAMES
 from .libraries import States
-from .scenario.loader import Loader
-from .stubfiles import SONAMES
 
 __all__ = ["verify"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from threading import RLock
 
-from .control import Channel, Entry
-from .emulation import Emulation
+from ..control import Channel, Entry
+from ..emulation import Emulation
 
 __all__ = ["Tee"]
 

@@ -5,7 +5,7 @@
     boot         what the stubs' C side needs to start Python: lines of key=value
     plan.json    the scenario, resolved
     journal      what live control has said since
-    launcher     locked for as long as the testbed is kept: see `emulator.launcher`
+    launcher     locked for as long as the testbed is kept: see `launcher`
     unhandled    functions called that nvemu has no handler for, if the scenario is strict
     trace.jsonl  the calls, one a line, when they are traced
 
@@ -26,20 +26,20 @@ from time import time_ns
 from types import MappingProxyType, TracebackType
 from typing import Any
 
+from ..control import Control, Journal
+from ..plans import find_scenario, plan_of
+from ..scenario import Scenario
+from ..scenario.hooks import portable
 from . import launcher, libraries
-from .control import Control, Journal
 from .libpython import find_libpython
 from .loading import verify
-from .plans import find_scenario, plan_of
 from .program import ProgramError, Relay
 from .replacing import write
-from .scenario import Scenario
-from .scenario.hooks import portable
 
 __all__ = ["PACKAGE", "ProgramError", "Testbed", "TestbedError", "boot_of", "furnish", "write_plan"]
 
 #: This package's folder, which lies in the `root` that a boot file names.
-PACKAGE = Path(__file__).resolve().parent
+PACKAGE = Path(__file__).resolve().parent.parent
 
 
 class TestbedError(RuntimeError):

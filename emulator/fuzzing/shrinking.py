@@ -9,8 +9,8 @@ from typing import Any
 from msgspec.structs import fields as fields_of
 from msgspec.structs import replace
 
-from .plans import plan_of
-from .scenario import Gpu, Scenario, ScenarioError, dumps
+from ..plans import plan_of
+from ..scenario import Gpu, Scenario, ScenarioError, dumps
 
 __all__ = ["smaller", "weight"]
 

@@ -1,9 +1,9 @@
 """The testbeds that are at work on this machine: those of `nvemu run` and of tests, this user's.
 
-    for testbed in emulator.testbeds.running():
+    for testbed in running.every():
         testbed.control.kill(0)
 
-A testbed at work is one whose launcher lives: see `emulator.launcher`. They are looked for among
+A testbed at work is one whose launcher lives: see `launcher`. They are looked for among
 the temporary files, and in what this user's processes have loaded or name in NVEMU_TESTBED.
 """
 
@@ -21,12 +21,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..control import Control, Entry, Journal
+from ..machine import FORMAT
+from ..runtime.session import Session
 from . import launcher
-from .control import Control, Entry, Journal
-from .machine import FORMAT
-from .runtime.session import Session
 
-__all__ = ["NotRunningError", "Process", "RunningTestbed", "clean", "find", "replay", "running"]
+__all__ = ["NotRunningError", "Process", "RunningTestbed", "clean", "every", "find", "replay"]
 
 _LOADED = re.compile(rb"(/[^\n]*)/lib(?:\.\d+)?/lib(?:nvidia-ml|cuda)\.so[^/\n]*$", re.M)
 _NAMED = re.compile(rb"(?:^|\0)NVEMU_TESTBED=([^\0]+)")
@@ -95,7 +95,7 @@ class RunningTestbed:
         return f"RunningTestbed({str(self.folder)!r}, scenario={self.scenario!r})"
 
 
-def running() -> list[RunningTestbed]:
+def every() -> list[RunningTestbed]:
     """The testbeds of this user whose launchers live, the oldest first."""
     return sorted(_running(), key=lambda testbed: testbed.started)
 
@@ -106,7 +106,7 @@ def find(which: str | os.PathLike[str] | None = None) -> RunningTestbed:
     Raises:
         NotRunningError: there is no such testbed, or None could mean several.
     """
-    found = running()
+    found = every()
     if which is not None:
         meant = [testbed for testbed in found if _is_meant(testbed, os.fspath(which))]
         if meant:
