@@ -166,9 +166,9 @@ class Attachment:
             if self._is_the_hosts(error):
                 self.raise_in_host(error)
             else:
-                text = escape.report(function.name, error)
+                escape.report(function.name, error)
                 if self.session is not None:
-                    self.session.error = text
+                    self.session.failed(error)
             return code
 
         return escaped

@@ -6,7 +6,7 @@ import os
 
 TYPE_CHECKING = False
 
-__all__ = ["blame", "is_foreign", "report", "say", "say_once"]
+__all__ = ["blame", "is_foreign", "report", "say", "say_once", "told"]
 
 OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 STANDARD = os.path.dirname(os.__file__)
@@ -42,23 +42,28 @@ def is_foreign(error: BaseException) -> bool:
     return not name.startswith(STANDARD) or "site-packages" in name
 
 
-def report(function: str, error: BaseException) -> str:
-    """Say that `function` failed inside nvemu; return the traceback."""
-    return _tell(f"{function}: internal error, reported as UNKNOWN", error)
+def report(function: str, error: BaseException) -> None:
+    """Say that `function` failed inside nvemu."""
+    _tell(f"{function}: internal error, reported as UNKNOWN", error)
 
 
-def blame(where: str, error: BaseException) -> str:
-    """Say that a scenario's Python function failed; return the traceback."""
-    return _tell(f"{where}: the scenario's function failed, the call answers UNKNOWN", error)
+def blame(where: str, error: BaseException) -> None:
+    """Say that a scenario's Python function failed."""
+    _tell(f"{where}: the scenario's function failed, the call answers UNKNOWN", error)
 
 
-def _tell(what: str, error: BaseException) -> str:
-    try:
-        import traceback
-    except Exception:  # the process has no file descriptor left, say
-        say_once(f"{what}: {type(error).__name__}: {error}")
-        return str(error)
-    last = traceback.extract_tb(error.__traceback__)[-1:]
-    where = f" ({os.path.basename(last[0].filename)}:{last[0].lineno})" if last else ""
+def _tell(what: str, error: BaseException) -> None:
+    """Say it with the line where it happened: with no more than the least work, as it may be said
+    on every call, without stack, memory or file descriptors left."""
+    step, where = error.__traceback__, ""
+    while step is not None:
+        where = f" ({os.path.basename(step.tb_frame.f_code.co_filename)}:{step.tb_lineno})"
+        step = step.tb_next
     say_once(f"{what}: {type(error).__name__}: {error}{where}")
+
+
+def told(error: BaseException) -> str:
+    """The traceback of an exception, for the trace."""
+    import traceback
+
     return "".join(traceback.format_exception(type(error), error, error.__traceback__))

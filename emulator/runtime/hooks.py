@@ -86,7 +86,8 @@ def run(what: Any, rule: Rule, call: Call, session: Session, answer: Callable[[]
             return 0
         return _code(found, call)
     except Exception as error:
-        session.error = escape.blame(f"{call.function.name}, {rule.name}", error)
+        escape.blame(f"{call.function.name}, {rule.name}", error)
+        session.failed(error)
         return call.library.api.codes.unknown
 
 

@@ -6,6 +6,7 @@ import time
 from _thread import get_native_id
 
 from .call import Call
+from .escape import told
 from .faults import Faults
 from .trace import Trace
 
@@ -104,5 +105,6 @@ class Observer:
         if is_status:
             record["status"] = api.status_name(status)
         if self.session.error:
-            record["error"] = self.session.error
+            record["error"] = told(self.session.error)
+            self.session.error = None  # it holds on to the frames that it came from
         return record

@@ -50,7 +50,7 @@ class Session:
         self.pid = os.getpid()
         self.rewatch: Callable[[], None] = lambda: None
         self.unhandled: dict[str, None] = {}  # functions called that have no handler, in order
-        self.error: Optional[str] = None  # traceback of the exception in the call under way
+        self.error: Optional[BaseException] = None  # in the call under way, for its record
         self._folder = folder
         self._journal: Optional[Journal] = None
         self._hearing = False
@@ -99,6 +99,11 @@ class Session:
 
     def _watch(self) -> None:
         self._watched = self.observer.faults.watched
+
+    def failed(self, error: BaseException) -> None:
+        """Remember what went wrong inside the call under way, if that is to be recorded."""
+        if self.traced:
+            self.error = error
 
     # ---- live control
 
