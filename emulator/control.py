@@ -16,19 +16,26 @@ from __future__ import annotations
 import fcntl
 import json
 import mmap
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import time_ns
 from typing import Any, BinaryIO, Protocol
 
+from .machine.clock import SECOND
 from .runtime.journal import HEADER
 from .scenario import Change, Fault, ScenarioError, changes, rules
 from .scenario.hooks import portable
+from .scenario.times import parse_duration
 from .vocabulary import vocabulary
 
 __all__ = ["Channel", "Control", "Journal", "JournalError"]
 
 Entry = Mapping[str, Any]
+Devices = int | str | Sequence[int | str] | None  # see `Change.device`
+
+#: How the lines of faults begin in a journal.
+_FAULT = re.compile(rb'^\{"t": \d+, "faults": ', re.M)
 
 
 class JournalError(RuntimeError):
@@ -41,7 +48,7 @@ class Channel(Protocol):
     def send(self, make: Callable[[int], Entry]) -> Entry:
         """Have an entry of `emulator.runtime.session.Session.control` done.
 
-        `make` is given how many there are so far, and no other comes between.
+        `make` is given how many of them added a fault so far, and no other comes between.
         """
         ...
 
@@ -65,8 +72,10 @@ class Control:
         """What live control has said so far, in order."""
         return self.channel.entries()
 
-    def set(self, device: int | str | None = None, **figures: Any) -> None:
-        """Set figures of a device, or of all: `set(0, temperature=95, memory={"used": "1 GiB"})`.
+    def set(self, device: Devices = None, **figures: Any) -> None:
+        """Set figures of a device, of several in a list, or of all.
+
+            control.set(0, temperature=95, memory={"used": "1 GiB"})
 
         Raises:
             ScenarioError: there is no such device or figure, or a value does not fit it.
@@ -82,11 +91,11 @@ class Control:
         (resolved,) = changes([change], self.gpus)
         self.channel.send(lambda _: {"change": resolved})
 
-    def kill(self, device: int | str) -> None:
+    def kill(self, device: Devices) -> None:
         """Have a GPU fall off the bus."""
         self.set(device, failure="lost")
 
-    def restore(self, device: int | str) -> None:
+    def restore(self, device: Devices) -> None:
         """Have a GPU work again, whatever had become of it."""
         self.set(device, failure="N/A")
 
@@ -120,14 +129,13 @@ class Control:
         """Let go of the calls that the faults of a name, or all, block at this moment."""
         self.channel.send(lambda _: {"release": name})
 
-    def advance(self, seconds: float) -> None:
-        """Put the scenario's clock forward.
+    def advance(self, time: float | str) -> None:
+        """Put the scenario's clock forward, by seconds or a time such as "1.5 min".
 
         Raises:
-            ValueError: the time is below zero.
+            ScenarioError: it is no time, or below zero.
         """
-        if not seconds >= 0:
-            raise ValueError(f"expected a time of at least 0 s, found {seconds!r}")
+        seconds = parse_duration(time) / SECOND
         self.channel.send(lambda _: {"advance": seconds})
 
 
@@ -151,7 +159,7 @@ class Journal:
         with self.path.open("r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             written = self._written(file)
-            entry = {"t": time_ns(), **make(written.count(b"\n"))}
+            entry = {"t": time_ns(), **make(len(_FAULT.findall(written)))}
             line = json.dumps(entry, default=portable).encode("ascii") + b"\n"
             file.seek(HEADER + len(written))  # over what a writer that was killed has left
             file.write(line)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
@@ -24,6 +24,7 @@ from .plans import find_scenario, plan_of
 from .runtime import boot
 from .runtime.session import Session
 from .scenario import Scenario
+from .scenario.loader import damages
 from .stubfiles import SONAMES, stub
 
 __all__ = ["Emulation", "EmulationError", "emulate", "loaded_driver"]
@@ -39,7 +40,7 @@ class Emulation:
     """A scenario at work in this process, from the beginning of a `with` block to its end.
 
     Args:
-        scenario: a `Scenario`, the name of a built-in one, or a TOML file's path; None is the
+        scenario: a `Scenario`, the name of a built-in one, or a file's path; None is the
             built-in `default`.
         record: whether `calls` is kept: a record of each call, as in a trace.
 
@@ -78,10 +79,10 @@ class Emulation:
         _check_loader(self.scenario)
         for library in SONAMES:
             _load(library, self.scenario.driver)
-        self._set_environment(dict(self.scenario.environment))
         self._before = boot.current()
         sink = self.calls.append if self._record else None
         self._session = boot.play(self.plan, sink)
+        self._set_environment(dict(self.scenario.environment))
         self.machine = self._session.machine
         self.control = Control(self.plan["gpus"], _Direct(self._session))
         return self
@@ -131,23 +132,18 @@ class _Direct:
         self._entries: list[Entry] = []
 
     def send(self, make: Callable[[int], Entry]) -> Entry:
-        entry = make(len(self._entries))
-        self._entries.append(entry)
-        self._session.control([dict(entry)])
+        with self._session.machine.lock:
+            entry = make(sum("faults" in entry for entry in self._entries))
+            self._entries.append(entry)
+            self._session.control([dict(entry)])
         return entry
 
     def entries(self) -> list[Entry]:
-        return self._entries
+        return list(self._entries)
 
 
 def _check_loader(scenario: Scenario) -> None:
-    states: Mapping[str, Any] = scenario.loader  # by now a tuple of copies each
-    damaged = [
-        f"{library} is {copy.state}"
-        for library, copies in states.items()
-        for copy in copies
-        if copy.state != "present"
-    ]
+    damaged = [f"{library} is {copy.state}" for library, copy in damages(scenario.loader)]
     if damaged:
         raise EmulationError(
             f"{' and '.join(damaged)}: what the dynamic loader finds needs a process of its own; "

@@ -1,7 +1,7 @@
 """The pytest plugin: the fixtures `gpu` and `gpu_gallery`, their markers, a default scenario.
 
-pytest loads this in each of its processes, also where no test has to do with GPUs: nothing of nvemu
-is imported before a test, or an option, asks for it.
+pytest loads this in each of its processes, also where no test has to do with GPUs: of nvemu only
+`emulator.machine`, for the header, is imported before a test, or an option, asks for more.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ __all__ = ["gpu", "gpu_gallery"]
 
 MARKERS = (
     "gpu_scenario(scenario=None, *, in_process=None, **changes): what the GPUs of the test are: a "
-    "Scenario, the name of a built-in one or a TOML file relative to the test's own; `changes` "
-    "replace fields of it (driver=..., gpus=[...], strict=True). in_process=False: only for "
-    "programs that gpu.run runs.",
+    "Scenario, the name of a built-in one, or a file, TOML or Python, relative to the test's own; "
+    "`changes` replace fields of it (driver=..., gpus=[...], strict=True). in_process=False: only "
+    "for programs that gpu.run runs.",
     "gpu_gallery(*patterns, exclude=(), in_process=False): run the test once under each built-in "
     "scenario with such a name, all if there is no pattern. in_process=True: only under those that "
     "can be played in pytest's own process.",
@@ -40,7 +40,7 @@ _OTHER_DRIVER = (
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add --gpu-scenario and the ini option of the same name."""
-    text = "the GPUs of tests that name no scenario: a built-in scenario or a TOML file"
+    text = "the GPUs of tests that name no scenario: a built-in scenario, or a file, TOML or Python"
     group = parser.getgroup("nvemu", "nvemu")
     group.addoption("--gpu-scenario", metavar="NAME|FILE", help=text)
     parser.addini("gpu_scenario", f"{text}; the file relative to this one", default="")

@@ -127,9 +127,11 @@ def _fields(api: Api, struct: str) -> dict[str, Any]:
 def _field(api: Api, spelling: str) -> Any:
     element, *dimensions = spelling.partition(":")[0].replace("]", "").split("[")
     if element == "char" and dimensions:
-        return ["text"] if len(dimensions) > 1 else "text"
-    shape = _fields(api, element) if api.types.is_struct(element) else _scalar(api, element)
-    return [shape] if dimensions else shape
+        return ["text", int(dimensions[0])] if len(dimensions) > 1 else "text"
+    shape: Any = _fields(api, element) if api.types.is_struct(element) else _scalar(api, element)
+    for size in reversed(dimensions):
+        shape = [shape, int(size)]
+    return shape
 
 
 def _scalar(api: Api, spelling: str) -> str:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import click
 
+from ..control import Control
 from ..scenario import Change, Fault, ScenarioError, UnknownNameError
 from ..scenario.errors import nearest
-from ..scenario.times import parse_duration
 from ..testbed import running
 from ..testbed.running import RunningTestbed
 from . import ctl_show as showing
@@ -20,8 +20,6 @@ from .ctl_words import device_of, fault_fields, fault_options, figures_of
 from .groups import Group
 
 __all__ = ["command"]
-
-SECOND = 1_000_000_000
 
 testbed_option = click.option(
     "-t",
@@ -97,7 +95,9 @@ def set_(testbed: str | None, device: str, figures: tuple[str, ...]) -> None:
 
     `nvemu scenarios show PROFILE` prints what there is; "N/A" is a figure that the GPU lacks.
     """
-    change(testbed, device, figures_of(figures), ", ".join(figures))
+    made = figures_of(figures)
+    picked, _ = change(testbed, device, lambda it, which: it.change(Change(device=which, set=made)))
+    click.echo(f"{picked}: {', '.join(figures)}")
 
 
 @command.command("kill")
@@ -105,7 +105,8 @@ def set_(testbed: str | None, device: str, figures: tuple[str, ...]) -> None:
 @click.argument("device")
 def kill(testbed: str | None, device: str) -> None:
     """Have DEVICE fall off the bus."""
-    change(testbed, device, {"failure": "lost"}, "lost")
+    picked, _ = change(testbed, device, Control.kill)
+    click.echo(f"{picked}: lost")
 
 
 @command.command("restore")
@@ -113,7 +114,8 @@ def kill(testbed: str | None, device: str) -> None:
 @click.argument("device")
 def restore(testbed: str | None, device: str) -> None:
     """Have DEVICE work again, whatever had become of it."""
-    change(testbed, device, {"failure": "N/A"}, "works again")
+    picked, several = change(testbed, device, Control.restore)
+    click.echo(f"{picked}: {'work' if several else 'works'} again")
 
 
 @command.command("fail")
@@ -129,7 +131,7 @@ def fail(testbed: str | None, function: tuple[str, ...], **given: Any) -> None:
         nvemu ctl fail 'nvmlInit*' --returns DRIVER_NOT_LOADED --calls 1-3
     """
     found = running.find(testbed)
-    with as_written():
+    with as_written("fault"):
         fault = Fault(function[0] if len(function) == 1 else function, **fault_fields(given))
         name = found.control.fail(fault)
     click.echo(f"added the fault {name}")
@@ -157,26 +159,29 @@ def release(testbed: str | None, name: str | None) -> None:
     click.echo(f"released what {', '.join(names)} blocks" if names else "there is no fault")
 
 
-@command.command("advance")
+@command.command("advance", context_settings={"ignore_unknown_options": True})  # such as -3
 @testbed_option
 @click.argument("duration")
 def advance(testbed: str | None, duration: str) -> None:
     """Put the scenario's clock forward by DURATION: seconds, or a time such as "1.5 min"."""
     found = running.find(testbed)
-    seconds = parse_duration(duration) / SECOND
-    found.control.advance(seconds)
+    found.control.advance(duration)
     elapsed = showing.seconds(found.session.machine.clock.elapsed())
     click.echo(f"the clock is at {elapsed}")
 
 
-def change(testbed: str | None, device: str, figures: dict[str, Any], what: str) -> None:
-    """Make a change, and say of which GPUs."""
+def change(
+    testbed: str | None, device: str, do: Callable[[Control, Any], None]
+) -> tuple[str, bool]:
+    """Change GPUs; gives what to call them, and whether they are several."""
     found = running.find(testbed)
-    with as_written():
-        made = Change(device=device_of(device), set=figures)
-        found.control.change(made)
-    picked = "all GPUs" if made.device is None else f"GPU {device}"
-    click.echo(f"{picked}: {what}")
+    picked = device_of(device)
+    with as_written("change", hidden=1):  # `device`, or the `set` before a figure's name
+        do(found.control, picked)
+    if picked is None:
+        return "all GPUs", True
+    several = isinstance(picked, list)
+    return f"GPU{'s' if several else ''} {device}", several
 
 
 def named(testbed: RunningTestbed, name: str | None) -> list[str]:
@@ -189,11 +194,12 @@ def named(testbed: RunningTestbed, name: str | None) -> list[str]:
 
 
 @contextmanager
-def as_written() -> Iterator[None]:
-    """Name the options of this command in errors, not the scenario's keys."""
+def as_written(table: str, hidden: int = 0) -> Iterator[None]:
+    """Name what this command was given in errors: the table's keys, after the first `hidden`."""
     try:
         yield
     except ScenarioError as error:
-        if error.key[:2] in (("fault", 0), ("change", 0)):
+        if error.key[:2] == (table, 0):
             error.key = error.key[2:]
+        error.key = error.key[hidden:]
         raise

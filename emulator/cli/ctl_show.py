@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..machine import Device
+from ..machine.clock import SECOND
 from ..runtime.faults import Rule
 from ..testbed.running import RunningTestbed
 from ..vocabulary import apis
 
 __all__ = ["as_data", "as_text", "brief", "listed", "seconds"]
 
-SECOND = 1_000_000_000
 MIB = 1 << 20
 MANY = 3  # functions of a rule that are named one by one
 MOST = 20  # faults, and lines of the journal, that are shown to people

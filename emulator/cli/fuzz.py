@@ -213,7 +213,7 @@ def _signals_raise() -> Iterator[None]:
 
 
 def _end(number: int) -> NoReturn:
-    click.echo("nvemu: ended by a signal; nothing is left running", err=True)
+    click.echo("nvemu: ended by a signal, and the programs with it", err=True)
     end_like(-number)
 
 

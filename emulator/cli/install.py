@@ -18,17 +18,22 @@ import click
 
 from ..plans import plan_of
 from ..scenario import Scenario
+from ..scenario.hooks import portable
 from ..scenario.loader import copies
 from ..testbed import PACKAGE, boot_of, furnish, libraries, write_plan
 from ..testbed.replacing import write
+from ..testbed.testbed import check_name
 from .options import driver_option, gpus_option, scenario_option
 from .run import choose
 from .stubs import warn_without_libpython
 
 __all__ = ["command"]
 
-#: The parts of the package that are loaded in programs.
-LOADED = ("api", "cuda", "machine", "nvml", "runtime")
+#: The files of the package that are loaded in programs; `__init__.py` is only read.
+LOADED = (
+    *("__init__.py", "scriptfile.py"),
+    *(f"{part}/**/*.py" for part in ("api", "cuda", "machine", "nvml", "runtime")),
+)
 
 #: What ldconfig takes up into its cache: it leaves out what is no library of this machine.
 CACHED = ("present", "missing-dependency", "missing-symbols", "older-table")
@@ -39,12 +44,21 @@ PARTS = re.compile(r"boot|plan\.json|emulator|lib(\.\d+)?")
 PLAIN = re.compile(r"[\w@%+=:,./-]+")  # needs no quotes in a Dockerfile
 
 
+def prefix_of(_context: click.Context, _option: click.Parameter, value: str) -> Path:
+    """The folder that is meant, from the root on."""
+    if not value:
+        raise click.BadParameter("expected a folder, found an empty name")
+    folder = Path(os.path.abspath(value))
+    check_name(folder)
+    return folder
+
+
 @click.command("install")
 @click.option(
     "--prefix",
     metavar="DIR",
     required=True,
-    callback=lambda _, __, value: Path(os.path.abspath(value)),
+    callback=prefix_of,
     help="The folder to make: new, empty, or an earlier `nvemu install`'s.",
 )
 @scenario_option
@@ -93,8 +107,8 @@ def install(folder: Path, scenario: Scenario, plan: dict[str, Any], force: bool)
     """Make the folder, or make it anew."""
     make_way(folder, force)
     furnish(folder, scenario.driver, scenario.loader, root=folder)
-    for part in LOADED:
-        for source in sorted((PACKAGE / part).rglob("*.py")):
+    for files in LOADED:
+        for source in sorted(PACKAGE.glob(files)):
             target = folder / PACKAGE.name / source.relative_to(PACKAGE)
             target.parent.mkdir(parents=True, exist_ok=True)
             write(target, source.read_bytes())
@@ -107,12 +121,13 @@ def install(folder: Path, scenario: Scenario, plan: dict[str, Any], force: bool)
 def make_way(folder: Path, force: bool) -> None:
     """Make sure of the folder, and remove what an earlier install put there.
 
-    A folder is nvemu's own when its boot file says so. In one that is not, nothing is replaced.
+    A folder is nvemu's own when its boot file names it. In one that is not, nothing is replaced.
     """
     folder.mkdir(parents=True, exist_ok=True)
     there = sorted(path.name for path in folder.iterdir())
     parts = [name for name in there if PARTS.fullmatch(name)]
-    if os.path.realpath(boot_of(folder).get("root", "")) == os.path.realpath(folder):
+    root = boot_of(folder).get("root", "")
+    if os.path.isabs(root) and os.path.realpath(root) == os.path.realpath(folder):
         for name in parts:
             remove(folder / name)
     elif parts:
@@ -192,7 +207,7 @@ def doubts(folder: Path, plan: dict[str, Any]) -> Iterator[str]:
             "no GPUs unless they are Python"
         )
     hooks = [rule["run"] for rule in (*plan["faults"], *plan["changes"]) if rule.get("run")]
-    for file in sorted({file for file, _ in hooks}):
+    for file in sorted({(portable(hook) if callable(hook) else hook)[0] for hook in hooks}):
         yield f"the scenario runs functions of {file}: the image must have it in the same place"
     if plan["strict"]:
         yield "the scenario is strict: only `nvemu run` and tests report what has no handler"

@@ -17,6 +17,7 @@ from ..machine import NEWEST
 from ..plans import find_scenario, plan_of
 from ..scenario import Scenario, ScenarioError, UnknownNameError, names
 from ..scenario.errors import nearest
+from ..scenario.hooks import portable
 from ..scenario.jsonschema import json_schema
 from ..scenario.profiles import written_figures
 from ..scenario.toml import dumps_table
@@ -170,7 +171,7 @@ def resolve(scenario: str, driver: str | None) -> None:
     found = find_scenario(scenario)
     if driver is not None:
         found = under(found, driver)
-    click.echo(json.dumps(plan_of(found) | {"trace": None}))
+    click.echo(json.dumps(plan_of(found) | {"trace": None}, default=portable))
 
 
 def under(scenario: Scenario, driver: str) -> Scenario:

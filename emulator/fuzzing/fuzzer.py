@@ -248,7 +248,8 @@ class Fuzzer:
             raise Unplayable(str(problem)) from None
 
     def _end_of(self, environment: dict[str, str], stderr: IO[bytes]) -> int | None:
-        """The program's exit status, or negated signal; None if it hangs. Nothing of it is left."""
+        """The program's exit status, or negated signal; None if it hangs. Nothing of its
+        process group is left."""
         with self._lock:
             if self._stopped.is_set():
                 raise Unplayable("stopped")

@@ -6,7 +6,7 @@ a device), and for those of a schedule `at`, `every`, `until` (nanoseconds since
 
 from __future__ import annotations
 
-from _thread import RLock
+from _heapq import heapify, heappop, heapreplace
 
 from .figures import Figures
 from .groups import GROUPS, build
@@ -24,52 +24,64 @@ if TYPE_CHECKING:
 __all__ = ["Schedule", "apply"]
 
 
+#: So many steps one look at the clock takes: what is later still is made at once, and no function
+#: is run more often.
+MOST = 10_000
+
+
 class Schedule:
     """The changes of a scenario that are still to come."""
 
-    __slots__ = ("_hook", "_lock", "_pending", "_taking")
+    __slots__ = ("_alone", "_hook", "_pending", "_steps", "taking")
 
     def __init__(self, changes: list[Change], hook: Callable[[Any], Callable[..., Any]]) -> None:
         """`hook` makes a function of what a change has under `run`."""
         self._hook = hook
-        # Held until a change is made, so that a later one of another thread does not come first.
-        # Reentrant: a change's function may call, and so may a signal handler of the host.
-        self._lock = RLock()
-        self._taking = False
-        # (when next, change): a change of one time leaves when it has happened.
-        self._pending: list[tuple[int, Change]] = [(change["at"], change) for change in changes]
+        self.taking = False  # else a signal handler of the host calls in the middle of it
+        self._steps = 0
+        # A heap of (when next, position, change): a change of one time leaves when it has happened.
+        self._pending = [(change["at"], place, change) for place, change in enumerate(changes)]
+        heapify(self._pending)
+        # The changes whose figures no other touches: for these, nobody else's times matter.
+        marks = [_footprint(change) for change in changes]
+        self._alone = [
+            place
+            for place, mark in enumerate(marks)
+            if mark and all(other is mark or (other and not mark & other) for other in marks)
+        ]
 
     def run(self, machine: Machine, now: int) -> None:
-        """Do what is due at `now`, in the order of time; at the same time, as it is written."""
-        with self._lock:
-            while not self._taking and (due := self._take(now)) is not None:
-                apply(machine, *due, self._hook)
+        """Do what is due at `now`, in the order of time; at the same time, as it is written.
 
-    def renew_lock(self) -> None:
-        """Forget a lock that a thread of a fork's parent holds."""
-        self._lock, self._taking = RLock(), False
+        The machine's lock is held until a change is made, so that a later one of another thread
+        does not come first.
+        """
+        self._steps = 0
+        while not self.taking and (due := self._take(now)) is not None:
+            apply(machine, *due, self._hook)
 
     def _take(self, now: int) -> tuple[Change, int] | None:
         """The next change that is due, and how often."""
-        self._taking = True
+        self.taking = True
         try:
-            due = min(self._pending, key=lambda entry: entry[0], default=None)
-            if due is None or due[0] > now:
+            if not self._pending or self._pending[0][0] > now:
                 return None
-            position = self._pending.index(due)
-            others = [when for when, _ in self._pending if _ is not due[1]]
-            when, times = self._repeat(*due, now=min([now, *others]))
-            if when is None:
-                del self._pending[position]
+            when, place, change = self._pending[0]
+            self._steps += 1
+            if place not in self._alone and self._steps < MOST:
+                now = min([now, *(entry[0] for entry in self._pending[1:3])])
+            again, times = self._repeat(when, change, now)
+            if again is None:
+                heappop(self._pending)
             else:
-                self._pending[position] = (when, due[1])
-            return due[1], times
+                heapreplace(self._pending, (again, place, change))
+            return change, times
         finally:
-            self._taking = False
+            self.taking = False
 
     @staticmethod
     def _repeat(when: int, change: Change, now: int) -> tuple[int | None, int]:
-        """How often a change is due until another one is, and when it is due again."""
+        """When a change is due again, and how often it is due by now."""
         every = change.get("every")
         if every is None:
             return None, 1
@@ -78,6 +90,14 @@ class Schedule:
         times = max(last - when, 0) // every + 1
         when += times * every
         return (None if until is not None and when > until else when), times
+
+
+def _footprint(change: Change) -> frozenset[tuple[int, str]]:
+    """The devices and groups of figures that a change touches; none if it may touch anything."""
+    if change.get("run"):
+        return frozenset()
+    groups = {*change.get("set", ()), *change.get("add", ())}
+    return frozenset((index, group) for index in change["devices"] for group in groups)
 
 
 def apply(
@@ -91,7 +111,7 @@ def apply(
         _fit(device)
     if change.get("run"):
         function = hook(change["run"])
-        for _ in range(times):
+        for _ in range(min(times, MOST)):
             function(machine)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from _thread import RLock
+
 from .clock import Clock
 from .device import Device
 from .drivers import nvml_version
@@ -35,6 +37,8 @@ class Machine:
         nvml_version: for example "13.580.126.09".
         devices: the GPUs, in NVML's order (by PCI bus id, as the plan lists them).
         clock: the time that everything on the machine is stamped with, and that changes go by.
+        lock: held while something is changed that others must see in order. Reentrant: a change's
+            function may call, and so may a signal handler of the host.
 
     Raises:
         ValueError: the plan is of another format.
@@ -46,6 +50,7 @@ class Machine:
         "cuda_version",
         "devices",
         "driver_version",
+        "lock",
         "nvml_version",
     )
 
@@ -56,6 +61,7 @@ class Machine:
         `behind` is as it was at the scenario's start until it catches up."""
         if plan["format"] != FORMAT:
             raise ValueError(f"plan of format {plan['format']!r}, expected {FORMAT}")
+        self.lock = RLock()
         self.clock = Clock(**plan["clock"])
         self.driver_version: str = plan["driver"]
         self.cuda_version: int = plan["cuda"]
@@ -80,12 +86,14 @@ class Machine:
         Calls do it, and so does `clock.advance`.
         """
         if self._schedule is not None:
-            self._schedule.run(self, self.clock.elapsed(when))
+            with self.lock:
+                self._schedule.run(self, self.clock.elapsed(when))
 
-    def renew_locks(self) -> None:
-        """Forget locks that threads of a fork's parent hold."""
+    def renew_lock(self) -> None:
+        """Forget a lock that a thread of a fork's parent holds."""
+        self.lock = RLock()
         if self._schedule is not None:
-            self._schedule.renew_lock()
+            self._schedule.taking = False
 
     def plugged(self) -> list[Device]:
         """Return the devices that a driver finds: those that are not unplugged."""

@@ -45,6 +45,8 @@ def find(nvml: Nvml, condition: Callable[[Device], bool]) -> Device:
 
 @implements("nvmlDeviceGetIndex")
 def index(nvml: Nvml, device: Device) -> int:
+    if device not in nvml.devices:  # it was plugged in again since the init
+        raise NvmlError(status.GPU_IS_LOST)
     return nvml.devices.index(device)
 
 

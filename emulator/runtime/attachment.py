@@ -19,6 +19,7 @@ __all__ = ["Attachment"]
 
 # What a function returns while no scenario is played: as on a machine without a driver.
 IDLE = {"nvml": 9, "cuda": 100}
+INTERNAL = "{}: internal error, reported as UNKNOWN"
 NO_TEXT = ctypes.create_string_buffer(b"nvemu plays no scenario")
 
 
@@ -105,7 +106,7 @@ class Attachment:
             if self._is_the_hosts(error):
                 self.raise_in_host(error)
             else:
-                escape.report(self.api.names[slot], error)
+                escape.report(INTERNAL.format(self.api.names[slot]), error)
 
     def _callback(self, slot: int, session: Optional[Session]) -> Any:
         function = self.api.function(slot)
@@ -132,12 +133,13 @@ class Attachment:
     def _observed(self, function: Function) -> Callable[..., Any]:
         answer = self._plain(function)
         handled = self.api.is_handled(function.name)
+        idle = self._idle(function)
 
         def call(*words: Any) -> Any:
             try:
                 session = self.session
                 if session is None:
-                    return IDLE[self.api.name]
+                    return idle(*words)
                 return session.observer.observe(self.library, function, handled, answer, words)
             except BaseException as error:
                 return escaped(error)
@@ -166,7 +168,7 @@ class Attachment:
             if self._is_the_hosts(error):
                 self.raise_in_host(error)
             else:
-                escape.report(function.name, error)
+                escape.report(INTERNAL.format(function.name), error)
                 if self.session is not None:
                     self.session.failed(error)
             return code

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from .session import Sink
 
-__all__ = ["Control", "attach", "attachments", "current", "play", "resume"]
+__all__ = ["Shared", "attach", "current", "play", "resume"]
 
 
-class Control(ctypes.Structure):
+class Shared(ctypes.Structure):
     """`struct nvemu_control` of stubs/src/forward.h."""
 
     _fields_ = [
@@ -76,7 +76,7 @@ os.register_at_fork(after_in_child=_forked)
 def attach(address: int) -> None:
     """Take over the stub whose control struct is at `address`; RuntimeError says why not."""
     global _session, _unraisable
-    control = Control.from_address(address)
+    control = Shared.from_address(address)
     with _attaching:
         if control.bind:
             return  # another thread's first call came first

@@ -21,12 +21,13 @@ SHOWN = 16  # elements of an array that a trace shows
 class Call:
     """A call of `function` with the C arguments `words`."""
 
-    __slots__ = ("function", "handled", "library", "words")
+    __slots__ = ("_rooms", "function", "handled", "library", "words")
 
     def __init__(self, library: Library, function: Function, words: tuple[Any, ...]) -> None:
         self.library = library
         self.function = function
         self.words = words
+        self._rooms: Optional[dict[str, int]] = None
         # Then the handler has followed the client's pointers itself: they are safe to follow.
         self.handled = library.ready and library.api.is_handled(function.name)
 
@@ -75,7 +76,10 @@ class Call:
         if parameter.type == "char" and parameter.length:
             return convert.read_text(word)
         if parameter.length:
-            return self._elements(parameter, word, self.length(parameter))
+            length = self.length(parameter)
+            if self._rooms is not None:  # a fault may have written another count
+                length = min(length, self._rooms.get(parameter.name, length))
+            return self._elements(parameter, word, length)
         return self._elements(parameter, word, 1)[0]
 
     def length(self, parameter: Parameter) -> int:
@@ -92,17 +96,20 @@ class Call:
     def rooms(self) -> dict[str, int]:
         """How many elements each array that is written to has, by C name: as the client says it.
 
-        To be asked before the call is made, as counts say something else afterwards; one that is
-        only put out says nothing before.
+        To be asked first before the call is made, and the same from then on: counts say something
+        else afterwards. One that is only put out says nothing before.
         """
+        if self._rooms is not None:
+            return self._rooms
         counts = {p.name: p for p in self.function.parameters or ()}
-        return {
+        self._rooms = {
             parameter.name: max(self.length(parameter), 0)
             for parameter in self.function.parameters or ()
             if parameter.is_output
             and parameter.length
             and not (parameter.counts and counts[parameter.counts].direction == "out")
         }
+        return self._rooms
 
     def element_type(self, parameter: Parameter, address: int) -> Any:
         """The C type of what a pointer points to, a struct in the client's version."""

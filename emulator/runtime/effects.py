@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import time
 
+from ..machine.clock import SECOND
 from . import hooks
 from .outputs import corrupt, write
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["perform"]
 
 PAUSE = 0.002  # seconds between two looks at whether a blocked call may go on
-SECOND = 1_000_000_000
 OUTPUTS = {"writes", "corrupt"}
 
 

@@ -6,7 +6,7 @@ import os
 
 TYPE_CHECKING = False
 
-__all__ = ["blame", "is_foreign", "report", "say", "say_once", "told"]
+__all__ = ["is_foreign", "report", "say", "say_once", "told"]
 
 OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 STANDARD = os.path.dirname(os.__file__)
@@ -42,24 +42,17 @@ def is_foreign(error: BaseException) -> bool:
     return not name.startswith(STANDARD) or "site-packages" in name
 
 
-def report(function: str, error: BaseException) -> None:
-    """Say that `function` failed inside nvemu."""
-    _tell(f"{function}: internal error, reported as UNKNOWN", error)
+def report(what: str, error: BaseException) -> None:
+    """Say once what went wrong, with the error and the line where it happened.
 
-
-def blame(where: str, error: BaseException) -> None:
-    """Say that a scenario's Python function failed."""
-    _tell(f"{where}: the scenario's function failed, the call answers UNKNOWN", error)
-
-
-def _tell(what: str, error: BaseException) -> None:
-    """Say it with the line where it happened: with no more than the least work, as it may be said
-    on every call, without stack, memory or file descriptors left."""
+    With no more than the least work: it may be on every call, with no stack, memory or file
+    descriptor left.
+    """
     step, where = error.__traceback__, ""
     while step is not None:
         where = f" ({os.path.basename(step.tb_frame.f_code.co_filename)}:{step.tb_lineno})"
         step = step.tb_next
-    say_once(f"{what}: {type(error).__name__}: {error}{where}")
+    say_once(f"{what}: {type(error).__name__}: {' '.join(str(error).split())}{where}")
 
 
 def told(error: BaseException) -> str:

@@ -6,7 +6,7 @@ function that no rule names pays nothing for the others. What then happens is in
 
 from __future__ import annotations
 
-from _thread import RLock, get_ident
+from _thread import RLock, get_ident, get_native_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class Rule:
         "probability",
         "process",
         "released",
+        "running",
         "seed",
         "thread",
         "time",
@@ -71,13 +72,16 @@ class Rule:
         self.count = 0
         self.cleared = False
         self.released = 0  # how often live control has let go of the calls that it blocks
+        # Threads that run its Python function: the calls that they make meanwhile pass over it.
+        # By the number that a thread keeps through a fork.
+        self.running: set[int] = set()
 
     def fires(self, call: Call, session: Session) -> bool:
         """Whether this is a call that the rule decides; counts it when it matches."""
         armed = self.armed
         if call.function.name in self.after:
             self.armed = True
-        if not armed or call.function.name not in self.functions:
+        if not armed or call.function.name not in self.functions or get_ident() in self.running:
             return False
         if self.devices is not None and call.device_index not in self.devices:
             return False
@@ -129,7 +133,7 @@ class Faults:
         self.rules = [Rule(plan) for plan in plans]
         # Reentrant: a signal handler of the host may call the library in the middle of a call.
         self._lock = RLock()
-        self._threads: list[int] = []
+        self._threads: dict[int, int] = {}  # the kernel's number -> ours
 
     @property
     def watched(self) -> set[str]:
@@ -140,14 +144,13 @@ class Faults:
     def decide(self, call: Call, session: Session) -> Optional[Rule]:
         """The rule that fires on this call. All that match count it, also those behind it."""
         with self._lock:
-            if get_ident() not in self._threads:
-                self._threads.append(get_ident())
+            self._threads.setdefault(get_native_id(), len(self._threads) + 1)
             firing = [rule for rule in self.rules if rule.fires(call, session)]
         return firing[0] if firing else None
 
     def thread_number(self) -> int:
         """Which thread of this process the current one is, by the order of their first calls."""
-        return self._threads.index(get_ident()) + 1
+        return self._threads[get_native_id()]
 
     def add(self, plans: list[dict[str, Any]]) -> None:
         """Put rules before all others."""
@@ -166,6 +169,13 @@ class Faults:
         """Let go of the calls that the rules of a name, or all, block at this moment."""
         for rule in self._named(name):
             rule.released += 1
+
+    def forked(self) -> None:
+        """Begin to count anew: this is another process."""
+        self._threads = {}
+        for rule in self.rules:
+            rule.count, rule.armed = 0, not rule.after
+            rule.running &= {get_ident()}  # of the parent's other threads nothing is left
 
     def renew_lock(self) -> None:
         """Forget a lock that a thread of a fork's parent holds."""

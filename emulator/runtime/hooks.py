@@ -13,13 +13,16 @@ own packages, and a scenario's declarations have done their work in the launcher
 
 from __future__ import annotations
 
-import builtins
+import os
+from _thread import get_ident
 
+from ..scriptfile import ScriptFile
 from . import escape
 from .outputs import write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any, Callable, Optional
 
     from ..machine import Machine
@@ -27,9 +30,20 @@ if TYPE_CHECKING:
     from .faults import Rule
     from .session import Session
 
-__all__ = ["Intercepted", "find", "run"]
+__all__ = ["Intercepted", "find", "is_ours", "run"]
 
-_files: dict[str, dict[str, Any]] = {}
+#: A code has 32 bits, with a sign or without.
+LEAST, MOST = -(1 << 31), (1 << 32) - 1
+
+#: Type of what a function that is no plain one returns -> what such a function is called.
+NOT_PLAIN = {
+    "async_generator": "an async function with `yield`",
+    "coroutine": "an async function",
+    "generator": "a function with `yield`",
+}
+
+#: Scripts that have run, by their files.
+_scripts: dict[str, ScriptFile] = {}
 
 
 class Intercepted:
@@ -65,40 +79,95 @@ class Intercepted:
         return self.status
 
     def write(self, **values: Any) -> None:
-        """Write to out-parameters, by C name: numbers, text, tables of fields, lists."""
+        """Write to out-parameters, by C name: numbers, text, tables of fields, lists.
+
+        Raises:
+            ValueError: the function has no such out-parameter.
+        """
+        self._write(values)
+
+    def _write(self, values: dict[str, Any]) -> None:
+        known = [p.name for p in self._call.function.parameters or () if p.is_output]
         for name, value in values.items():
+            if name not in known:
+                problem = f"expected an out-parameter of {self.function}"
+                raise ValueError(f"{problem} ({', '.join(known) or 'it has none'}), found {name!r}")
             write(self._call, name, value, self._rooms)
+
+    def answer(self, found: Any) -> int:
+        """The call's status, of what the scenario's function returned."""
+        if found is None:
+            return self.through() if self.status is None else self.status
+        if isinstance(found, dict):
+            self._write(found)
+            return 0
+        return _code(found, self._call)
 
 
 def run(what: Any, rule: Rule, call: Call, session: Session, answer: Callable[[], Any]) -> int:
     """Run a function of the scenario on a call and return the call's status.
 
     It returns a code by name or number; a dict of what to write, for SUCCESS; or None for what the
-    call itself answered. What it raises is reported, and the call answers UNKNOWN.
+    call itself answered. What it raises is reported, and the call answers UNKNOWN. Calls that it
+    makes itself pass over its rule.
     """
     intercepted = Intercepted(rule, call, session, answer)
     try:
-        found = find(what)(intercepted)
-        if found is None:
-            return intercepted.through() if intercepted.status is None else intercepted.status
-        if isinstance(found, dict):
-            intercepted.write(**found)
-            return 0
-        return _code(found, call)
-    except Exception as error:
-        escape.blame(f"{call.function.name}, {rule.name}", error)
+        rule.running.add(get_ident())
+        return intercepted.answer(find(what)(intercepted))
+    except (Exception, SystemExit) as error:
+        if not is_ours(error, what):
+            raise
+        where = f"{call.function.name}, {rule.name}"
+        said = "the scenario's function failed, the call answers UNKNOWN"
+        escape.report(f"{where}: {said}", error)
         session.failed(error)
-        return call.library.api.codes.unknown
+        return call.library.api.codes.unknown if _has_status(call) else 0
+    finally:
+        rule.running.discard(get_ident())
+
+
+def _has_status(call: Call) -> bool:
+    return call.function.returns == call.library.api.status
 
 
 def _code(found: Any, call: Call) -> int:
-    if isinstance(found, int):
-        return int(found)
     api = call.library.api
-    for name, code in api.types.members(api.status).items():
-        if found in (name, api.short(name)):
-            return code
-    raise ValueError(f"expected a code of {api.name}, None or a dict, found {found!r}")
+    if not _has_status(call):
+        raise ValueError(f"expected None, as the call returns no code, found {found!r}")
+    if isinstance(found, int) and not isinstance(found, bool) and LEAST <= found <= MOST:
+        return int(found)
+    if isinstance(found, str):
+        for name, code in api.types.members(api.status).items():
+            if found.upper() in (name, api.short(name)):
+                return code
+    expected = f"expected a code of {api.name}, None or a dict"
+    kind = NOT_PLAIN.get(type(found).__name__)
+    if kind is None:
+        raise ValueError(f"{expected}, found {found!r}")
+    if hasattr(found, "close"):
+        found.close()  # else Python complains that nobody has awaited it
+    raise ValueError(f"{expected}, found {kind}")
+
+
+def is_ours(error: BaseException, what: Any) -> bool:
+    """Whether a scenario's function is to blame for `error`, not a signal handler of the host.
+
+    Only of SystemExit it is asked: by whether a file of the scenario comes last on its way.
+    """
+    if not isinstance(error, SystemExit):
+        return True
+    if callable(what):
+        files = {what.__code__.co_filename}
+    else:
+        script = _scripts.get(what[0])
+        files = {str(module.__file__) for module in script.modules.values()} if script else set()
+    last, step = "", error.__traceback__
+    while step is not None:
+        file = step.tb_frame.f_code.co_filename
+        last = last if file.startswith((escape.OURS, escape.STANDARD)) else file
+        step = step.tb_next
+    return not files or last in files  # without files the script has not run to its end
 
 
 def find(what: Any) -> Callable[..., Any]:
@@ -106,24 +175,25 @@ def find(what: Any) -> Callable[..., Any]:
     if callable(what):
         return what  # type: ignore[no-any-return]
     file, name = what
-    if file not in _files:
+    if file not in _scripts:
+        script = ScriptFile(file, _Nothing())
         with open(file, "rb") as source:
-            code = compile(source.read(), file, "exec")
-        made: dict[str, Any] = {
-            "__name__": "nvemu_scenario",
-            "__file__": file,
-            "__builtins__": {**vars(builtins), "__import__": _import},
-        }
-        exec(code, made)
-        _files[file] = made
-    return _files[file][name]  # type: ignore[no-any-return]
+            script.run(source.read())
+        _scripts.setdefault(file, script)  # of two threads, both get what the first has made
+    return vars(_scripts[file].modules[""])[name]  # type: ignore[no-any-return]
 
 
 class _Nothing:
-    """Stands for what a script takes of `emulator`: as a decorator it leaves functions alone."""
+    """Stands for what a script takes of `emulator`, and for all that comes of it.
 
-    def __getattr__(self, name: str) -> _Nothing:
-        if name.startswith("__"):
+    As a decorator it leaves functions alone. It has no elements, is 0 as a number and "" as text;
+    calculated or compared with anything it stays what it is, which is true.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "__all__":
+            return _public()
+        if name.startswith("__") and name != "__version__":
             raise AttributeError(name)
         return self
 
@@ -131,8 +201,49 @@ class _Nothing:
         plain = len(arguments) == 1 and not options and isinstance(arguments[0], type(find))
         return arguments[0] if plain else self
 
+    def __iter__(self) -> Iterator[Any]:
+        return iter(())
 
-def _import(name: str, *rest: Any) -> Any:
-    if name.partition(".")[0] == "emulator":
-        return _Nothing()
-    return builtins.__import__(name, *rest)
+    def __bool__(self) -> bool:
+        return True
+
+    def __str__(self) -> str:
+        return ""
+
+    def __format__(self, form: str) -> str:
+        return ""
+
+    def __mro_entries__(self, bases: Any) -> tuple[type, ...]:
+        return ()  # it has been a base class
+
+    __hash__ = object.__hash__
+
+
+def _itself(self: _Nothing, *others: Any) -> _Nothing:
+    return self
+
+
+def _zero(self: _Nothing) -> int:
+    return 0
+
+
+BINARY = ["add", "sub", "mul", "matmul", "truediv", "floordiv", "mod", "pow"]
+BINARY += ["lshift", "rshift", "and", "or", "xor"]
+OTHERS = ["neg", "pos", "abs", "invert", "lt", "le", "eq", "ne", "gt", "ge", "getitem"]
+for _name in [*BINARY, *("r" + _name for _name in BINARY), *OTHERS]:
+    setattr(_Nothing, f"__{_name}__", _itself)
+for _name in ("int", "index", "len"):
+    setattr(_Nothing, f"__{_name}__", _zero)
+_Nothing.__float__ = lambda self: 0.0  # type: ignore[attr-defined]
+
+
+def _public() -> Any:
+    """What `from emulator import *` gives; asked of the package's own text, which few scripts need.
+
+    It runs apart: a host may have an `emulator` of its own, and this one is not to be imported.
+    """
+    file = os.path.join(escape.OURS, "__init__.py")
+    made: dict[str, Any] = {"__name__": "emulator"}
+    with open(file, "rb") as source:
+        exec(compile(source.read(), file, "exec"), made)
+    return made["__all__"]

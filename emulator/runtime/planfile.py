@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+from ..machine import FORMAT
 from .escape import say
 from .flatjson import loads
 
@@ -16,9 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["FORMAT", "plan"]
+__all__ = ["plan"]
 
-FORMAT = 2
 
 # `nvemu`, whatever the host's PYTHON variables say and lies in its working directory.
 _NVEMU = "import sys; sys.path.insert(0, sys.argv.pop(1)); from emulator.cli import main; main()"

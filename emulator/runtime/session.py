@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from _thread import RLock
+import sys
+from _thread import get_ident, get_native_id
 
 from ..machine import Machine
 from . import escape
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     Sink = Callable[[dict[str, Any]], object]
 
 __all__ = ["Session"]
-
-#: Key of an entry of live control -> what does it.
-ENTRIES = {"change": "_change", "clear": "_clear", "faults": "_faults", "release": "_release"}
 
 
 class Session:
@@ -56,7 +54,6 @@ class Session:
         self._hearing = False
         self._number = 0
         self._names: list[str] = []
-        self._lock = RLock()
         self._observer: Optional[Observer] = None
         self._watched: set[str] = set()
         self.machine = Machine(plan, _hook, behind=True)
@@ -88,8 +85,11 @@ class Session:
         if name not in self.unhandled:
             self.unhandled[name] = None
             if self.plan.get("unhandled"):
-                with open(self.plan["unhandled"], "a", encoding="utf-8") as file:
-                    file.write(name + "\n")
+                try:
+                    with open(self.plan["unhandled"], "a", encoding="utf-8") as file:
+                        file.write(name + "\n")
+                except OSError as error:  # the testbed is gone, say
+                    escape.say_once(f"{name} has no handler; nobody is told: {error.strerror}")
 
     def watches(self, name: str, handled: bool) -> bool:
         """Whether calls of this function must be looked at one by one."""
@@ -118,7 +118,7 @@ class Session:
         """
         if not self._folder:
             return written
-        with self._lock:
+        with self.machine.lock:
             if self._journal is None:
                 try:
                     from .journal import Journal
@@ -141,7 +141,7 @@ class Session:
         (seconds). In a journal it also has `t`, when it was said (nanoseconds since the epoch):
         what the scenario itself changes before comes before. One that fails is reported.
         """
-        with self._lock:
+        with self.machine.lock:
             before = self._watched
             try:
                 for entry in entries:
@@ -159,38 +159,31 @@ class Session:
 
     def _do(self, t: Optional[int] = None, **entry: Any) -> None:
         try:
-            if t is not None:
-                self.machine.catch_up(t)
+            self.machine.catch_up(t)
             for key, value in entry.items():
-                if key == "advance":
-                    self._advance(value, t)
-                else:
-                    getattr(self, ENTRIES[key])(value)
+                ENTRIES[key](self, value, t)
         except Exception as error:
-            if escape.is_foreign(error) and "run" not in entry.get("change", ()):
+            if escape.is_foreign(error):
                 raise  # a signal handler's of the host
-            escape.report("live control", error)
+            escape.report("live control cannot be followed", error)
 
-    def _change(self, change: dict[str, Any]) -> None:
+    def _change(self, change: dict[str, Any], t: Optional[int]) -> None:
         from ..machine.changes import apply
 
         apply(self.machine, change, 1, _hook)
 
-    def _faults(self, rules: list[dict[str, Any]]) -> None:
+    def _faults(self, rules: list[dict[str, Any]], t: Optional[int]) -> None:
         self.observer.faults.add(rules)
 
-    def _clear(self, name: Optional[str]) -> None:
+    def _clear(self, name: Optional[str], t: Optional[int]) -> None:
         self.observer.faults.clear(name)
 
-    def _release(self, name: Optional[str]) -> None:
+    def _release(self, name: Optional[str], t: Optional[int]) -> None:
         self.observer.faults.release(name)
 
     def _advance(self, seconds: float, t: Optional[int]) -> None:
-        if t is None:
-            self.machine.clock.advance(seconds)
-        else:
-            self.machine.clock.skip(seconds)
-            self.machine.catch_up(t)
+        self.machine.clock.skip(seconds)
+        self.machine.catch_up(t)
 
     # ---- who calls
 
@@ -198,12 +191,14 @@ class Session:
         """This process is the child of a fork: another process of the testbed."""
         self.pid = os.getpid()
         self._names = []
+        if self._observer is not None:
+            self._observer.faults.forked()
         self._number = self._enlist() if self._number else 0
 
     def renew_locks(self) -> None:
         """In a fork's child, forget locks that other threads of the parent hold."""
-        self._lock, self._hearing = RLock(), False
-        self.machine.renew_locks()
+        self._hearing = False
+        self.machine.renew_lock()
         if self._observer is not None:
             self._observer.faults.renew_lock()
 
@@ -219,12 +214,9 @@ class Session:
         """Whether this is the nth thread that calls, the main one, or one of such a name."""
         if isinstance(who, int):
             return self.observer.faults.thread_number() == who
-        from _thread import get_native_id
-
         if who == "main":
             return get_native_id() == self.pid
-        with open(f"/proc/self/task/{get_native_id()}/comm", encoding="utf-8") as file:
-            return _matches([file.read().rstrip("\n")], who)
+        return _matches(_thread_names(get_native_id()), who)
 
     def _enlist(self) -> int:
         """The number of this process among those of the testbed, by their first calls."""
@@ -244,10 +236,30 @@ class Session:
             os.close(file)
 
 
-def _hook(what: Any) -> Callable[..., Any]:
-    from .hooks import find
+#: Key of an entry of live control -> what does it.
+ENTRIES: dict[str, Callable[[Session, Any, Optional[int]], None]] = {
+    "advance": Session._advance,
+    "change": Session._change,
+    "clear": Session._clear,
+    "faults": Session._faults,
+    "release": Session._release,
+}
 
-    return find(what)
+
+def _hook(what: Any) -> Callable[[Machine], None]:
+    """A change's Python function, such that its failure is said and harms nobody."""
+
+    def run(machine: Machine) -> None:
+        from .hooks import find, is_ours
+
+        try:
+            find(what)(machine)
+        except (Exception, SystemExit) as error:
+            if not is_ours(error, what):
+                raise
+            escape.report("a change of the machine: the scenario's function failed", error)
+
+    return run
 
 
 def _program_names() -> list[str]:
@@ -257,6 +269,16 @@ def _program_names() -> list[str]:
     with open("/proc/self/cmdline", encoding="utf-8", errors="replace") as file:
         names += file.read().split("\0")[:2]
     return [os.path.basename(name) for name in names]
+
+
+def _thread_names(number: int) -> list[str]:
+    """The kernel's name of this thread, and the one that a Python program has given it."""
+    path = f"/proc/self/task/{number}/comm"
+    with open(path, encoding="utf-8", errors="replace") as file:  # names are cut off anywhere
+        names = [file.read().rstrip("\n")]
+    # Not current_thread(), which makes up a Thread for one that Python has not begun.
+    known = getattr(sys.modules.get("threading"), "_active", {}).get(get_ident())
+    return names if known is None else [*names, known.name]
 
 
 def _matches(names: list[str], pattern: str) -> bool:

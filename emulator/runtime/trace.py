@@ -1,8 +1,10 @@
 """The trace: one JSON line a call, appended to the file that the plan names.
 
 A record has: `t` (nanoseconds of the wall clock at the call), `us` (microseconds it took), `pid`,
-`tid`, `library`, `function`, `arguments`, `code`, `status`, and, where they apply, `fault: true`,
-`handler: false` and `error` (the traceback of an exception inside nvemu).
+`tid`, `library`, `function`, `arguments`, `code`, `status`, and, where they apply, `fault` (its
+name), `handler: false` and `error` (the traceback of an exception inside nvemu). Before a fault
+blocks a call, sends a signal in it or ends the process, the call has a record with `code` null and
+the `status` "BLOCKED", "SIGNAL n" or "EXIT n".
 """
 
 from __future__ import annotations

@@ -327,6 +327,8 @@ def plain(value: Any) -> Any:
         return value
     if isinstance(value, (str, float)):
         return value
+    if isinstance(value, int):
+        raise ScenarioError(f"expected an integer of 64 bits, found {value!r}")
     raise ScenarioError(f"expected a number, text, a list or a table, found {value!r}")
 
 

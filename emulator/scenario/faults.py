@@ -15,7 +15,7 @@ from typing import Any
 from .calls import parse_calls
 from .errors import ScenarioError, UnknownNameError, nearest
 from .hooks import located
-from .outputs import check_corrupt, check_writes
+from .outputs import check_corrupt, check_writes, with_outputs
 from .picking import devices
 from .schema import Fault
 from .times import parse_duration, parse_span
@@ -33,7 +33,7 @@ def rules(
     vocabulary: Vocabulary,
     folder: str = "",
 ) -> list[dict[str, Any]]:
-    """Return the plan's rules, in the order of the faults; "rule" is the fault's index.
+    """Return the plan's rules, in the order of the faults.
 
     A fault that names functions of both libraries becomes a rule for each, as their codes differ.
 
@@ -52,7 +52,7 @@ def rules(
         try:
             name = fault.name or f"fault[{index}]"
             made = _rules(fault, gpus, vocabulary, folder)
-            resolved += [{"rule": index, "name": name, **rule} for rule in made]
+            resolved += [{"name": name, **rule} for rule in made]
         except ScenarioError as error:
             raise error.within("fault", index) from None
     return resolved
@@ -70,7 +70,8 @@ def _rules(
     }
     codes = _codes(fault, functions, vocabulary)
     found = []
-    for library, code in codes.items():
+    for library in with_outputs(fault, {name: functions[name] for name in codes}, vocabulary):
+        code = codes[library]
         rule = {"library": library, "functions": sorted(functions[library]), **shared}
         if code is not None:
             rule["code"] = code

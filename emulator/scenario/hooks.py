@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
 from pathlib import Path
 from typing import Any
 
 from .errors import ScenarioError
+from .schema import Change, Fault, Scenario
 
-__all__ = ["located", "portable"]
+__all__ = ["check_portable", "located", "portable"]
+
+#: A flag of a function's code -> what such a function is; it gives no answer, but one to ask.
+_NOT_PLAIN = {
+    CO_COROUTINE: "an async function",
+    CO_ASYNC_GENERATOR: "an async function",
+    CO_GENERATOR: "a function with 'yield'",
+}
 
 
 def located(hook: str | Callable[..., Any], folder: str) -> list[str] | Callable[..., Any]:
@@ -23,7 +32,9 @@ def located(hook: str | Callable[..., Any], folder: str) -> list[str] | Callable
         return hook
     path, _, name = hook.rpartition(":")
     file = os.path.abspath(os.path.join(folder, path))
-    _check(file, name)
+    problem = _problem(file, name)
+    if problem is not None:
+        raise ScenarioError(problem, key=("run",))
     return [file, name]
 
 
@@ -31,28 +42,67 @@ def portable(hook: Any) -> list[str]:
     """Return the file and the name of a function, for another process to find it by.
 
     Raises:
-        ScenarioError: it is not a function at the top of a file.
+        ScenarioError: it is not a plain function at the top of a file; at its line.
     """
-    code = getattr(hook, "__code__", None)
-    name = getattr(hook, "__qualname__", "")
-    if code is None or not name.isidentifier():
-        problem = (
-            f"expected a function at the top of a file, as other processes run it; found {hook!r}"
-        )
-        raise ScenarioError(problem, key=("run",))
-    _check(code.co_filename, name)
-    return [os.path.abspath(code.co_filename), name]
+    code = hook.__code__
+    file = os.path.abspath(code.co_filename)
+    kind = _kind(hook)
+    if kind is None:
+        problem = _problem(file, hook.__name__)
+    else:
+        expected = "expected a function at the top of a file, as other processes run it"
+        problem = f"{expected}; found {kind}"
+    if problem is not None:
+        raise ScenarioError(problem, key=("run",), file=file, line=code.co_firstlineno)
+    return [file, hook.__name__]
 
 
-def _check(file: str, name: str) -> None:
+def check_portable(scenario: Scenario) -> None:
+    """Check that other processes can run the functions of a scenario.
+
+    Raises:
+        ScenarioError: they cannot; its key path begins with ``fault[n]`` or ``change[n]``.
+    """
+    tables: dict[str, Sequence[Fault | Change]] = {
+        "fault": scenario.faults,
+        "change": scenario.changes,
+    }
+    for table, entries in tables.items():
+        for index, entry in enumerate(entries):
+            try:
+                if callable(entry.run):
+                    portable(entry.run)
+            except ScenarioError as error:
+                raise scenario.locate(error.within(table, index)) from None
+
+
+def _kind(hook: Any) -> str | None:
+    """What a function is that is not a plain one at the top of a file."""
+    for flag, kind in _NOT_PLAIN.items():
+        if hook.__code__.co_flags & flag:
+            return kind
+    outer, _, name = hook.__qualname__.rpartition(".")
+    if name == "<lambda>":
+        return "a lambda"
+    if outer.endswith("<locals>"):
+        return f"{name!r} inside the function {outer.removesuffix('.<locals>')!r}"
+    return f"{name!r} inside the class {outer!r}" if outer else None
+
+
+def _problem(file: str, name: str) -> str | None:
+    """Why there is no function of this name at the top of a file."""
     try:
         tree = ast.parse(Path(file).read_bytes(), file)
     except OSError as error:
-        problem = f"{file} cannot be read: {error.strerror}"
-        raise ScenarioError(problem, key=("run",)) from None
+        return f"{file} cannot be read: {error.strerror}"
     except (SyntaxError, ValueError, RecursionError) as error:
-        raise ScenarioError(f"{file} is not Python: {error}", key=("run",)) from None
-    names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
-    if name not in names:
-        problem = f"expected a function at the top of {file}, found no {name!r}"
-        raise ScenarioError(problem, key=("run",))
+        return f"{file} is not Python: {error}"
+    named = [node for node in ast.walk(tree) if getattr(node, "name", None) == name]
+    at_top = [node for node in named if node in tree.body]
+    if any(isinstance(node, ast.FunctionDef) for node in at_top):
+        return None
+    if any(isinstance(node, ast.AsyncFunctionDef) for node in at_top):
+        found = f"an async function {name!r}"
+    else:
+        found = f"{name!r} inside something else" if named else f"no {name!r}"
+    return f"expected a function at the top of {file}, found {found}"

@@ -33,6 +33,7 @@ __all__ = [
     "check",
     "check_driver",
     "copies",
+    "damages",
 ]
 
 #: State -> what a reader is told of it.
@@ -89,7 +90,11 @@ class Loader(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fields
                 problem = f"expected it only with the state {state!r}, found {self.state!r}"
                 raise ScenarioError(problem, key=(detail,))
         if self.state in REQUIRED:
-            self._check(*REQUIRED[self.state])
+            detail, check = REQUIRED[self.state]
+            if getattr(self, detail) is None:
+                problem = f"expected a {detail!r} with the state {self.state!r}, found none"
+                raise ScenarioError(problem, key=(detail,))
+            self._check(detail, check)
         if self.state == "missing-dependency":
             self._check("needs", _needs)
 
@@ -180,6 +185,11 @@ def copies(states: Mapping[str, Any]) -> Iterator[tuple[Key, str, Loader]]:
         for index, entry in enumerate(entries):
             at = (index,) if len(entries) > 1 else ()
             yield ("loader", library, *at), library, entry
+
+
+def damages(states: Mapping[str, Any]) -> list[tuple[str, Loader]]:
+    """Return library and state of each copy that is not as it should be."""
+    return [(library, copy) for _, library, copy in copies(states) if copy.state != "present"]
 
 
 def check_driver(states: Mapping[str, Any], driver: str, vocabulary: Vocabulary) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from .errors import ScenarioError, UnknownNameError, nearest
@@ -17,6 +17,24 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "number": (int, float),
 }
 _NOUNS = {"text": "text", "integer": "an integer", "number": "a number"}
+
+
+def with_outputs(
+    fault: Any, functions: Mapping[str, Collection[str]], vocabulary: Vocabulary
+) -> list[str]:
+    """Return the libraries in which some function has all that a fault writes to or spoils.
+
+    Where none has, it is all of them: what is wrong is told of each.
+    """
+    wanted = {*fault.writes, *(path.partition(".")[0] for path in fault.corrupt)}
+    if not wanted:
+        return list(functions)
+    able = [
+        library
+        for library, names in functions.items()
+        if wanted <= {key for name in names for key in vocabulary.outputs(library, name)}
+    ]
+    return able or list(functions)
 
 
 def check_writes(
@@ -82,6 +100,8 @@ def _fit(value: Any, shape: Any, key: tuple[str | int, ...]) -> None:
             raise ScenarioError(f"expected a list, found {value!r}", key=key)
         for index, entry in enumerate(value):
             _fit(entry, shape[0], (*key, index))
+        if len(shape) > 1 and len(value) > shape[1]:
+            raise ScenarioError(f"expected at most {shape[1]} entries, found {len(value)}", key=key)
     elif isinstance(shape, dict):
         if not isinstance(value, dict):
             raise ScenarioError(f"expected a table of fields, found {value!r}", key=key)

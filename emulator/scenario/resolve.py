@@ -3,7 +3,7 @@
     {"format": 2, "name": ..., "driver": "580.126.09", "cuda": 13000, "strict": false,
      "clock": {"rate": 1.0},
      "gpus": [{"index": 0, "name": ..., "memory": {"total": ...}, ...}],
-     "faults": [{"rule": 0, "name": "fault[0]", "library": "nvml", "functions": [...],
+     "faults": [{"name": "fault[0]", "library": "nvml", "functions": [...],
                  "devices": null, "calls": [[2, 4, 1], [6, null, 1]], "code": 15}],
      "changes": [{"at": 30000000000, "devices": [1], "set": {"failure": "lost"}}]}
 

@@ -39,7 +39,7 @@ class Vocabulary(Struct, frozen=True):
         signature: library, function -> what it is like.
         outputs: library, function -> the C parameters that it writes to, each with the shape of
             what it takes: "integer", "number", "text", a table of fields, or a list with the shape
-            of its elements.
+            of its elements and, where the header has it, how many there are at most.
     """
 
     functions: Mapping[str, Collection[str]]

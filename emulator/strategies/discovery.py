@@ -10,6 +10,7 @@ TestFinder = Finder.TestCase
 from __future__ import annotations
 
 from collections.abc import Sized
+from functools import cache
 from typing import Any, ClassVar
 
 from hypothesis import strategies as st
@@ -138,16 +139,11 @@ class DiscoveryMachine(RuleBasedStateMachine):
         return place % len(self.emulation.machine.devices)
 
 
-_made: dict[object, st.SearchStrategy[Any]] = {}
-
-
+@cache
 def _default_scenarios(driver: str) -> st.SearchStrategy[Scenario]:
-    if driver not in _made:
-        _made[driver] = scenarios(driver=driver, max_faults=0, max_changes=2)
-    return _made[driver]
+    return scenarios(driver=driver, max_faults=0, max_changes=2)
 
 
+@cache
 def _default_faults(devices: int) -> st.SearchStrategy[Fault]:
-    if devices not in _made:
-        _made[devices] = faults(devices=devices)
-    return _made[devices]
+    return faults(devices=devices)

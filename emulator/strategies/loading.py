@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from ..machine import DRIVERS, NEWEST
 from ..scenario import Loader
-from ..stubfiles import SONAMES
-from ..symbols import load_table, table_path
+from ..symbols import exported
 from ..vocabulary import vocabulary
 from .drawing import few
 from .failing import DISCOVERY
@@ -17,7 +16,7 @@ from .failing import DISCOVERY
 __all__ = ["environments", "loader_states"]
 
 #: States that need no detail. "unreadable" is left out: for root there is no such file.
-_PLAIN = (*("absent", "broken-symlink", "empty", "not-elf", "wrong-class", "missing-dependency"),)
+_PLAIN = ("absent", "broken-symlink", "empty", "not-elf", "wrong-class", "missing-dependency")
 
 #: Variable -> values that people and schedulers set.
 _VARIABLES = {
@@ -43,10 +42,9 @@ def loader_states(driver: str = NEWEST) -> st.SearchStrategy[dict[str, Loader]]:
 
 def _states(library: str, driver: str) -> st.SearchStrategy[Loader]:
     kinds: list[st.SearchStrategy[Loader]] = [st.sampled_from(_PLAIN).map(Loader)]
-    table = load_table(table_path(SONAMES[library], driver))
-    exported = [name for name in DISCOVERY[library] if name in table.of_type("FUNC")]
+    there = [name for name in DISCOVERY[library] if name in exported(library, driver)]
     kinds.append(
-        st.lists(st.sampled_from(exported), min_size=1, max_size=3, unique=True).map(
+        st.lists(st.sampled_from(there), min_size=1, max_size=3, unique=True).map(
             lambda names: Loader("missing-symbols", symbols=names)
         )
     )

@@ -49,34 +49,45 @@ def let_go(file: int) -> None:
 
 
 def keeper(folder: Path) -> int | None:
-    """The id of the process that keeps a testbed; None when nobody does any more."""
-    try:
-        file = os.open(folder / FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
+    """The id of the process that keeps a testbed; None when nobody does any more.
+
+    Raises:
+        ValueError: the launcher's file does not say it.
+    """
+    file = _opened(folder)
+    if file is None:
         return None
     try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return int(os.read(file, 20) or 0)
-    else:
-        return None
+        return None if _locked(file, fcntl.LOCK_SH) else int(os.read(file, 20) or 0)
     finally:
         os.close(file)
 
 
 def take(folder: Path) -> int | None:
     """Keep a testbed that was left behind, to remove it; None when it was not."""
+    file = _opened(folder)
+    if file is None or _locked(file, fcntl.LOCK_EX):
+        if file is not None:
+            _held.add(file)
+        return file
+    os.close(file)
+    return None
+
+
+def _opened(folder: Path) -> int | None:
     try:
-        file = os.open(folder / FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        return os.open(folder / FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return None
+
+
+def _locked(file: int, kind: int) -> bool:
+    """Whether a lock can be had now."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
-        os.close(file)
-        return None
-    _held.add(file)
-    return file
+        return False
+    return True
 
 
 def is_ours(status: os.stat_result) -> bool:

@@ -122,7 +122,8 @@ def clean() -> tuple[list[Path], list[Path]]:
     """Remove the testbeds whose launchers could not, as SIGKILL ended them.
 
     Returns:
-        The folders that are removed, and those that programs still use and that therefore stay.
+        The folders that are removed, and those that stay since programs still use them: have loaded
+        their libraries, or name them in NVEMU_TESTBED and may load them yet.
     """
     inhabited = _processes()
     removed, used = [], []
@@ -130,7 +131,7 @@ def clean() -> tuple[list[Path], list[Path]]:
         lock = launcher.take(folder) if _is_whole(folder) else None
         if lock is None:
             continue
-        if inhabited.get(folder):
+        if folder in inhabited:
             used.append(folder)
         else:
             shutil.rmtree(folder, ignore_errors=True)
@@ -154,10 +155,10 @@ def _quiet(value: Any) -> Any:
 def _running() -> Iterator[RunningTestbed]:
     inhabited = _processes()
     for folder in _candidates(inhabited):
-        pid = launcher.keeper(folder) if _is_whole(folder) else None
-        if pid is not None:
-            # Else it has just gone, or another version of nvemu made it.
-            with suppress(OSError, ValueError, KeyError, TypeError):
+        # Else it has just gone, is damaged, or another version of nvemu made it.
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            pid = launcher.keeper(folder) if _is_whole(folder) else None
+            if pid is not None:
                 yield RunningTestbed(folder, pid, inhabited.get(folder, []))
 
 
@@ -177,7 +178,8 @@ def _listed(found: list[RunningTestbed]) -> str:
 
 
 def _candidates(inhabited: dict[Path, list[Process]]) -> list[Path]:
-    temporary = Path(tempfile.gettempdir()).absolute().glob(f"{launcher.PREFIX}*")
+    # By their real paths, as those of processes are: one folder must not be taken for two.
+    temporary = Path(os.path.realpath(tempfile.gettempdir())).glob(f"{launcher.PREFIX}*")
     return sorted({*temporary, *inhabited})
 
 
@@ -208,7 +210,7 @@ def _look_into(process: Path, found: dict[Path, list[Process]]) -> None:
         return
     for named in _NAMED.findall((process / "environ").read_bytes()):
         if named.startswith(b"/"):
-            found.setdefault(Path(os.fsdecode(named)), [])
+            found.setdefault(Path(os.path.realpath(os.fsdecode(named))), [])
     name = (process / "comm").read_text(encoding="utf-8", errors="replace").rstrip("\n")
     for loaded in set(_LOADED.findall((process / "maps").read_bytes())):
         member = Process(int(process.name), name)

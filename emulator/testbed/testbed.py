@@ -29,7 +29,7 @@ from typing import Any
 from ..control import Control, Journal
 from ..plans import find_scenario, plan_of
 from ..scenario import Scenario
-from ..scenario.hooks import portable
+from ..scenario.hooks import check_portable, portable
 from . import launcher, libraries
 from .libpython import find_libpython
 from .loading import verify
@@ -73,6 +73,7 @@ class Testbed:
     ) -> None:
         self.scenario = find_scenario(scenario)
         self.plan = plan_of(self.scenario)
+        check_portable(self.scenario)
         self.traced = trace
         self.folder = Path()
         self._verified: set[str] = set()
@@ -221,10 +222,21 @@ def _brief(gpus: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return brief
 
 
-def _check(folder: Path) -> None:
+def check_name(folder: Path) -> None:
+    """Refuse a folder, there or not, whose libraries could not be found by their path.
+
+    Raises:
+        TestbedError: its name cannot be on a path, or in the boot file.
+    """
     if {":", ";", "\n"} & set(str(folder)):
         problem = "its name has a ':', a ';' or a line break"
         raise TestbedError(f"{str(folder)!r} cannot go on LD_LIBRARY_PATH: {problem}")
+    if any("\ud800" <= letter <= "\udfff" for letter in str(folder)):
+        raise TestbedError(f"{str(folder)!r} cannot be written down: its name is not UTF-8")
+
+
+def _check(folder: Path) -> None:
+    check_name(folder)
     if os.statvfs(folder).f_flag & os.ST_NOEXEC:
         raise TestbedError(
             f"no library can be loaded from {folder}, which is mounted noexec: "

@@ -124,7 +124,11 @@ class Calls:
         One that a fault blocked has a record when it is blocked and one when it goes on: the later
         stands for both.
         """
-        last = {(r["pid"], r["tid"], r["t"], r["function"]): r for r in records}
+        last: dict[Any, Mapping[str, Any]] = {}
+        for record in records:
+            call = (record["pid"], record["tid"], record["t"], record["function"])
+            last.pop(call, None)
+            last[call] = record
         return cls(map(Call, last.values()))
 
     def __len__(self) -> int:

@@ -37,6 +37,10 @@ def choose(item: pytest.Item, default: Scenario) -> Chosen:
     """
     callspec = getattr(item, "callspec", None)
     of_gallery = callspec.params.get("gpu_gallery") if callspec else None
+    if of_gallery is None and item.get_closest_marker("gpu_gallery"):
+        problem = "expected a test that pytest can run once under each scenario"
+        found = "found a method of a unittest.TestCase, or a mark on a parameter"
+        raise ScenarioError(f"{problem}, {found}", key=("gpu_gallery",))
     scenario, in_process = _marked(item, of_gallery, default)
     apart = None
     if in_process is False:
@@ -73,12 +77,21 @@ def _marked(
 
 
 def _arguments(
-    *named: Any, in_process: bool | None = None, **fields: Any
+    *named: Any, scenario: Any = None, in_process: Any = None, **fields: Any
 ) -> tuple[Any, bool | None, dict[str, Any]]:
-    if len(named) > 1:
-        problem = f"expected one scenario, found {len(named)}"
+    """What a marker `gpu_scenario` says: the scenario, `in_process`, fields of the scenario."""
+    given = [*named, *([] if scenario is None else [scenario])]
+    if len(given) > 1:
+        problem = f"expected one scenario, found {len(given)}"
         raise ScenarioError(problem, key=("gpu_scenario",))
-    return (named[0] if named else None), in_process, fields
+    return (given[0] if given else None), _switch(in_process, "gpu_scenario"), fields
+
+
+def _switch(in_process: Any, marker: str) -> bool | None:
+    if in_process is not None and not isinstance(in_process, bool):
+        problem = f"expected True or False, found {in_process!r}"
+        raise ScenarioError(problem, key=(marker, "in_process"))
+    return in_process
 
 
 def _changed(scenario: Scenario, changes: dict[str, Any]) -> Scenario:
@@ -141,7 +154,7 @@ def gallery(marker: pytest.Mark | None, driver: str) -> list[str]:
         raise error.within("gpu_gallery") from None
     chosen = set().union(*(_matches(pattern, known) for pattern in patterns or ("*",)))
     chosen -= set().union(*(_matches(pattern, known) for pattern in excluded))
-    if options.get("in_process"):
+    if _switch(options.get("in_process"), "gpu_gallery"):
         chosen = {name for name in chosen if _plays_here(load(name), driver)}
     return sorted(chosen)
 

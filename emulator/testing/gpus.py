@@ -19,8 +19,10 @@ import msgspec
 from ..control import Control
 from ..emulation import Emulation, EmulationError, loaded_driver
 from ..machine import Device, Machine
+from ..machine.clock import SECOND
 from ..plans import find_scenario, plan_of
 from ..scenario import Scenario
+from ..scenario.loader import damages
 from ..testbed import Testbed
 from ..trace import line
 from .calls import Calls
@@ -30,7 +32,6 @@ __all__ = ["EmulatedGpus", "Finished", "reason_to_part"]
 
 TIMEOUT = 60  # seconds that `run` gives a program, if the caller does not say
 SHOWN = 30  # calls that a report shows
-SECOND = 1_000_000_000
 LONGEST_DELAY = 5 * SECOND  # of a fault; what waits longer hangs, as far as a test can tell
 
 #: Effect of a fault -> what it would do to the process that runs the tests.
@@ -50,11 +51,8 @@ def reason_to_part(scenario: Scenario) -> str | None:
     Raises:
         ScenarioError: the scenario has a mistake.
     """
-    states: Mapping[str, Any] = scenario.loader  # by now a tuple of copies each
-    for library, copies in states.items():
-        words = " and ".join(copy.state for copy in copies)
-        if any(copy.state != "present" for copy in copies):
-            return f"for the dynamic loader {library} is {words}"
+    for library, copy in damages(scenario.loader):
+        return f"for the dynamic loader {library} is {copy.state}"
     for rule in plan_of(scenario)["faults"]:
         for effect, told in _ENDINGS.items():
             if effect in rule and (what := told(rule[effect])):
@@ -232,7 +230,7 @@ class EmulatedGpus(Control):
         self.close()
         try:
             self._begin(found, apart)
-        except EmulationError:
+        except BaseException:
             self._begin(*before)
             raise
 

@@ -28,7 +28,7 @@ struct nvemu_control {
     void (*bind)(uint32_t slot, void **handler);
     void *raise;       /* an exception to raise in the main thread when its call has returned */
     const _Atomic(uint64_t) *written; /* how much the testbed's journal holds, kept mapped */
-    uint64_t read;                    /* how much of it Python has done */
+    _Atomic(uint64_t) read;           /* how much of it Python has done */
     uint32_t embedded; /* a stub, this one or another, brought Python into the process */
 };
 extern struct nvemu_control nvemu_control;
@@ -54,7 +54,8 @@ void nvemu_leave_slowly(void);
 /* Live control has said something that Python has not heard yet. */
 static inline int nvemu_has_news(void)
 {
-    return atomic_load_explicit(nvemu_control.written, memory_order_relaxed) != nvemu_control.read;
+    return atomic_load_explicit(nvemu_control.written, memory_order_relaxed) !=
+           atomic_load_explicit(&nvemu_control.read, memory_order_relaxed);
 }
 
 static inline void *nvemu_enter(unsigned slot)

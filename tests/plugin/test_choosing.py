@@ -36,6 +36,10 @@ def test_a_marker_names_the_scenario(suite: Suite, pytester: pytest.Pytester) ->
         def test_an_object(gpu):
             assert count() == 2
 
+        @pytest.mark.gpu_scenario(scenario=TWO)
+        def test_by_keyword(gpu):
+            assert count() == 2
+
         @pytest.mark.gpu_scenario("driver-not-loaded", gpus=[])
         def test_fields_in_place_of_the_scenario_s(gpu):
             assert gpu.scenario.faults and not gpu.devices
@@ -80,7 +84,7 @@ def test_a_marker_names_the_scenario(suite: Suite, pytester: pytest.Pytester) ->
         def test_it_plays_for_the_test_s_own_fixtures(found, before):
             assert found == 2 and not before
         """
-    ).assert_outcomes(passed=14)
+    ).assert_outcomes(passed=15)
 
 
 def test_a_module_s_marker(suite: Suite) -> None:
@@ -117,9 +121,15 @@ def test_mistakes_in_markers_are_told_in_a_sentence(
 
         @pytest.mark.gpu_scenario(5)
         def test_f(gpu): pass
+
+        @pytest.mark.gpu_scenario("default", scenario="no-devices", strict=True)
+        def test_g(gpu): pass
+
+        @pytest.mark.gpu_scenario(in_process="maybe")
+        def test_h(gpu): pass
         """
     )
-    result.assert_outcomes(errors=6)
+    result.assert_outcomes(errors=8)
     result.stdout.fnmatch_lines(
         [
             "*expected a built-in scenario or the path of a file, found 'driver-not-loded'; *",
@@ -128,6 +138,8 @@ def test_mistakes_in_markers_are_told_in_a_sentence(
             "gpu_scenario: expected a field of Scenario, found 'gpuz'; did you mean 'gpus'?",
             "gpu_scenario: expected one scenario, found 2",
             "expected a Scenario, the name of a built-in one or the path of a file, found 5",
+            "gpu_scenario: expected one scenario, found 2",
+            "gpu_scenario.in_process: expected True or False, found 'maybe'",
         ]
     )
     result.stdout.no_fnmatch_line("*Traceback*")

@@ -116,10 +116,33 @@ def test_another_driver_s_scenario_is_for_programs_only(suite: Suite) -> None:
         ),
         ("exclude=['gpu-*', 5]", "expected a built-in scenario or a glob, found 5*"),
         ("excludes='gpu-*'", "expected an argument, found 'excludes'; did you mean 'exclude'[?]"),
+        ("in_process='maybe'", "expected True or False, found 'maybe'"),
     ],
 )
 def test_mistakes_are_errors_of_collection(suite: Suite, arguments: str, expected: str) -> None:
     result = suite(f"@pytest.mark.gpu_gallery({arguments})\ndef test_it(gpu): pass\n")
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    result.stdout.fnmatch_lines([f"gpu_gallery: {expected}"])
+    result.stdout.fnmatch_lines([f"gpu_gallery*: {expected}"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_what_pytest_cannot_run_several_times_fails(suite: Suite) -> None:
+    result = suite(
+        """
+        class Unittest(unittest.TestCase):
+            @pytest.mark.gpu_gallery("no-devices")
+            def test_of_unittest(self): pass
+
+        @pytest.mark.gpu_gallery("no-devices")
+        class Whole(unittest.TestCase):
+            def test_of_unittest(self): pass
+
+        marked = pytest.param(1, marks=pytest.mark.gpu_gallery("no-devices"))
+        @pytest.mark.parametrize("number", [marked])
+        def test_parameter(number): pass
+        """
+    )
+    result.assert_outcomes(errors=3)
+    line = "gpu_gallery: expected a test that pytest can run once under each scenario, found *"
+    result.stdout.fnmatch_lines([line] * 3)
     result.stdout.no_fnmatch_line("*Traceback*")

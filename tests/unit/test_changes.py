@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator import Change, Emulation, Fault, Gpu, Machine, Scenario, ScenarioError
+from emulator import Change, Emulation, Fault, Gpu, Machine, Scenario, ScenarioError, Testbed
 from emulator.machine import Clock
 from emulator.plans import plan_of
 
@@ -150,6 +153,25 @@ def times(at: int, every: int | None, until: int | None, now: int) -> int:
     moments = (at + every * step for step in range(200))
     return sum(moment <= now and (until is None or moment <= until) for moment in moments)
 
+    def test_a_month_late_it_still_answers_at_once(self) -> None:
+        """Changes that meet at one figure are made in their order, but not a billion of them."""
+        both = [Change(every="1 ms", device=0, add={"temperature": step}) for step in (1, -1)]
+        runs: list[Machine] = []
+        found = machine(*both, Change(every="1 ms", device=1, run=runs.append))
+        found.clock.advance(30 * 86400)
+        assert len(runs) <= 20_000
+        assert found.devices[0].temperature.gpu >= 0
+
+    def test_changes_of_other_figures_do_not_slow_each_other_down(self) -> None:
+        many = [
+            Change(every="1 ms", device=index, add={"power_usage": 1, "memory_used": 1})
+            for index in range(2)
+        ]
+        found = machine(*many)
+        before = found.devices[0].power.usage
+        found.clock.advance(86400)
+        assert found.devices[1].power.usage - before == 86_400_000  # and one at the start
+
 
 class TestCalls:
     def test_see_the_machine_as_it_is_by_now(self, nvml: Callable[..., Any]) -> None:
@@ -184,6 +206,75 @@ def nvml() -> Callable[..., Any]:
             return str(error)
 
     return get
+
+
+class TestOrder:
+    def test_what_is_said_stands_over_what_was_to_change_before(
+        self, nvml: Callable[..., Any]
+    ) -> None:
+        change = Change(at="20 s", set={"temperature": 50})
+        with Emulation(Scenario(gpus=TWO, clock="1000x", changes=[change])) as emulation:
+            while emulation.machine.clock.elapsed() < 50e9:
+                time.sleep(0.001)
+            emulation.control.set(0, temperature=95)
+            assert nvml("Temperature", 0) == 95
+
+    def test_a_function_that_fails_is_said_and_harms_nobody(
+        self, nvml: Callable[..., Any], capfd: pytest.CaptureFixture
+    ) -> None:
+        def fails(found: Machine) -> None:
+            raise ValueError("boom")
+
+        with Emulation(Scenario(gpus=TWO, changes=[Change(run=fails)])):
+            assert nvml("Temperature", 0) == 36
+        message = capfd.readouterr().err
+        assert message.startswith("nvemu: a change of the machine: the scenario's function failed")
+        assert "ValueError: boom (test_changes.py:" in message
+
+    def test_a_change_s_function_may_call_while_live_control_speaks(
+        self, nvml: Callable[..., Any]
+    ) -> None:
+        done = []
+
+        def calls(found: Machine) -> None:
+            done.append(nvml("Temperature", 0))
+
+        change = Change(every="1 ms", run=calls)
+        with Emulation(Scenario(gpus=TWO, changes=[change])) as emulation:
+            threads = [
+                threading.Thread(target=lambda: [nvml("Temperature", 0) for _ in range(50)]),
+                threading.Thread(
+                    target=lambda: [emulation.control.set(0, utilization=1) for _ in range(50)]
+                ),
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(30)
+            assert not any(thread.is_alive() for thread in threads)
+        assert done
+
+    def test_a_fork_s_child_counts_anew(self) -> None:
+        code = (
+            "import os, pynvml as n\nn.nvmlInit()\nh = n.nvmlDeviceGetHandleByIndex(0)\n"
+            "def ask():\n"
+            "    try: return n.nvmlDeviceGetTemperature(h, 0)\n"
+            "    except n.NVMLError as error: return error.value\n"
+            "print(ask(), ask(), flush=True)\n"
+            "child = os.fork()\n"
+            "if not child:\n    print(ask(), ask(), flush=True)\n    os._exit(0)\n"
+            "os.waitpid(child, 0)\n"
+        )
+        fault = Fault("nvmlDeviceGetTemperature", "TIMEOUT", calls=1)
+        with Testbed(Scenario(gpus=TWO, faults=[fault])) as testbed:
+            done = subprocess.run(
+                [sys.executable, "-W", "ignore", "-c", code],
+                env=testbed.environment(),
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+        assert done.stdout == "10 36\n10 36\n"
 
 
 class TestFailures:

@@ -172,10 +172,24 @@ class TestChanging:
     def test_a_gpu_is_killed_and_restored(self, ctl: Ctl, testbed: Testbed) -> None:
         assert ctl("kill", "1").stdout == "GPU 1: lost\n"
         assert machine(testbed)["second"]
-        assert ctl("restore", "all").stdout == "all GPUs: works again\n"
+        assert ctl("restore", "1").stdout == "GPU 1: works again\n"
         assert not machine(testbed)["second"]
 
+    def test_several_gpus_are_killed_and_restored(self, ctl: Ctl, testbed: Testbed) -> None:
+        def failures() -> list[str | None]:
+            devices = running.find(testbed.folder).session.machine.devices
+            return [device.failure for device in devices]
+
+        assert ctl("kill", "0,1").stdout == "GPUs 0,1: lost\n"
+        assert failures() == ["lost", "lost"]
+        assert ctl("restore", "0,1").stdout == "GPUs 0,1: work again\n"
+        assert failures() == [None, None]
+        assert ctl("kill", "all").stdout == "all GPUs: lost\n"
+        assert ctl("restore", "all").stdout == "all GPUs: work again\n"
+        assert failures() == [None, None]
+
     def test_faults_come_and_go_by_name(self, ctl: Ctl, testbed: Testbed) -> None:
+        ctl("set", "0", "temperature=36")  # no fault, and does not count as one
         done = ctl("fail", "nvmlDeviceGetTemp*", "--device", 0, "--returns", "TIMEOUT")
         assert done.stdout == "added the fault live[0]\n"
         assert machine(testbed)["temperature"] == 10
@@ -184,7 +198,9 @@ class TestChanging:
         assert machine(testbed)["temperature"] == 15
         assert ctl("clear", "hot").stdout == "cleared hot\n"
         assert machine(testbed)["temperature"] == 10
-        assert ctl("clear").stdout == "cleared live[0], fault[0]\n"
+        done = ctl("fail", "nvmlDeviceGetName", "--returns", 3)
+        assert done.stdout == "added the fault live[2]\n"
+        assert ctl("clear").stdout == "cleared live[2], live[0], fault[0]\n"
         assert ctl("clear").stdout == "there is no fault to clear\n"
         assert machine(testbed)["temperature"] == 36
 
@@ -212,13 +228,16 @@ class TestChanging:
     @pytest.mark.parametrize(
         ("arguments", "problem"),
         [
-            (["set", "5", "temperature=9"], "device: expected the index of one of 2 GPUs, found 5"),
-            (["set", "0", "temprature=9"], "set.temprature: no figure 'temprature'; did you mean"),
-            (["set", "0", "temperature=hot"], "set.temperature"),
+            (["set", "5", "temperature=9"], "expected the index of one of 2 GPUs, found 5"),
+            (["set", "0,5", "temperature=9"], "expected the index of one of 2 GPUs, found 5"),
+            (["set", "0", "temprature=9"], "temprature: no figure 'temprature'; did you mean"),
+            (["set", "0", "temperature=hot"], "temperature.gpu: expected an integer"),
+            (["set", "0", "memory.used=x"], "memory.used: expected an integer of bytes or a size"),
+            (["set", "0", "device=1"], "device: no figure 'device'"),
             (["set", "0", "temperature"], "expected NAME=VALUE, found 'temperature'"),
             (["set", "0", "memory=1", "memory.used=1"], "expected a figure or figures in it"),
             (["set", "0", "name=a", "name=b"], "expected each name once, found 'name' twice"),
-            (["kill", "a100"], "device: expected the UUID or the profile of a GPU"),
+            (["kill", "a100"], "expected the UUID or the profile of a GPU"),
             (["fail", "nvmlDeviceGetTemp", "--returns", "3"], "function: expected an exported"),
             (["fail", "nvmlInit_v2", "--returns", "NOPE"], "returns: expected a code of nvml"),
             (["fail", "nvmlInit_v2"], "expected something to happen"),
@@ -228,6 +247,7 @@ class TestChanging:
             (["clear", "hott"], "expected the name of a fault, found 'hott'; did you mean 'fault["),
             (["release", "x"], "expected the name of a fault, found 'x'; known: fault[0]"),
             (["advance", "soon"], "expected a number of seconds or a time such as '200 ms'"),
+            (["advance", "-3"], "expected a number of seconds or a time such as '200 ms'"),
         ],
         ids=" ".join,
     )
@@ -333,6 +353,21 @@ class TestLeftBehind:
             program.kill()
         assert f"nvemu: {killed} stays, as programs still use it" in done.stderr.splitlines()
         assert killed.exists()
+
+    def test_stays_while_programs_name_it(
+        self, killed: Path, nvemu: Ctl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A program that has not loaded its libraries may do so yet."""
+        link = tmp_path / "link"
+        link.symlink_to(tmp_path)
+        monkeypatch.setenv("TMPDIR", str(link))
+        for named in (killed, link / killed.name):
+            with subprocess.Popen(["sleep", "60"], env={"NVEMU_TESTBED": str(named)}) as program:
+                done = nvemu("ctl", "clean")
+                program.kill()
+            assert f"nvemu: {killed} stays, as programs still use it" in done.stderr.splitlines()
+            assert killed.exists()
+        assert f"removed {killed}" in nvemu("ctl", "clean").stdout.splitlines()
 
     def test_and_not_provably_nvemus_stays(self, killed: Path, nvemu: Ctl) -> None:
         (killed / "journal").chmod(0o666)

@@ -100,11 +100,14 @@ class TestFolder:
             "plan.json",
         ]
         assert sorted(path.name for path in (prefix / "emulator").iterdir()) == [
+            "__init__.py",
+            "__pycache__",
             "api",
             "cuda",
             "machine",
             "nvml",
             "runtime",
+            "scriptfile.py",
         ]
         assert json.loads((prefix / "plan.json").read_text())["name"] == "no-devices"
         assert boot_of(prefix)["root"] == str(prefix)
@@ -265,13 +268,42 @@ class TestOtherFiles:
         prefix.rename(moved)
         assert "is there already" in nvemu("install", "--prefix", moved).stderr
 
-    @pytest.mark.parametrize("name", ["a:b", "a;b", "a\nb"])
-    def test_under_a_name_that_cannot_be_on_a_path(
-        self, nvemu: Nvemu, tmp_path: Path, name: str
+    @pytest.mark.parametrize("boot", [None, "", "root=\n", "root=.\n", "mine"])
+    @pytest.mark.parametrize("spelled", [".", "", "lib/..", "{}"])
+    def test_of_the_working_directory_are_kept(
+        self, nvemu: Nvemu, tmp_path: Path, spelled: str, boot: str | None
     ) -> None:
-        done = nvemu("install", "--prefix", tmp_path / name)
+        """An empty root would be the working directory."""
+        files = {"lib/a.rb": "mine", "emulator/b.py": "mine", "plan.json": "{}"}
+        files |= {} if boot is None else {"boot": boot}
+        for name, text in files.items():
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text(text)
+        for options in ((), ("--force",)):
+            named = spelled.format(tmp_path)
+            done = nvemu("install", "--prefix", named, *options, cwd=tmp_path)
+            assert (done.returncode, done.stdout) == (2, "")
+            problem = "is there already, and not nvemu's" if named else "found an empty name"
+            assert problem in done.stderr
+        found = [path for path in tmp_path.rglob("*") if path.is_file()]
+        assert {str(path.relative_to(tmp_path)): path.read_text() for path in found} == files
+
+    @pytest.mark.parametrize(
+        ("name", "problem"),
+        [
+            ("a:b", "cannot go on LD_LIBRARY_PATH"),
+            ("a;b", "cannot go on LD_LIBRARY_PATH"),
+            ("a\nb", "cannot go on LD_LIBRARY_PATH"),
+            (os.fsdecode(b"p\xff"), "its name is not UTF-8"),
+        ],
+    )
+    def test_under_a_name_that_cannot_be_used(
+        self, nvemu: Nvemu, tmp_path: Path, name: str, problem: str
+    ) -> None:
+        done = nvemu("install", "--prefix", tmp_path / name / "in" / "it")
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-        assert "cannot go on LD_LIBRARY_PATH" in done.stderr
+        assert problem in done.stderr
+        assert os.listdir(tmp_path) == []
 
     def test_in_place_of_the_folder(self, nvemu: Nvemu, tmp_path: Path) -> None:
         (tmp_path / "file").touch()

@@ -144,14 +144,24 @@ class TestWhichCalls:
         assert found[2] == [15, 15]
         assert found[1] + found[4] == [COOL] * 3
 
+    def test_threads_one_after_the_other_are_not_the_same_thread(self) -> None:
+        found = []
+        with emulated(Fault(TEMPERATURE, 15, thread=3)):
+            for _ in range(4):
+                thread = threading.Thread(target=lambda: found.extend(temperatures(1)))
+                thread.start()
+                thread.join()
+        assert found == [COOL, COOL, 15, COOL]
+
     def test_by_thread_name(self) -> None:
         found = []
-        with emulated(Fault(TEMPERATURE, 15, thread="main"), Fault(TEMPERATURE, 3, thread="p*")):
+        faults = [Fault(TEMPERATURE, 15, thread="main"), Fault(TEMPERATURE, 3, thread="pool-*")]
+        with emulated(*faults):
             found += temperatures(1)
-            thread = threading.Thread(target=lambda: found.extend(temperatures(1)))
+            thread = threading.Thread(target=lambda: found.extend(temperatures(1)), name="pool-3")
             thread.start()
             thread.join()
-        assert found == [15, 3]  # the name is that of the process, "python..." or "pytest"
+        assert found == [15, 3]
 
     def test_by_process_name_and_number(self) -> None:
         client = (
@@ -478,6 +488,16 @@ class TestMistakes:
         with pytest.raises(ScenarioError) as caught:
             plan_of(Scenario(gpus=TWO, faults=[fault]))
         assert str(caught.value) == message
+
+    def test_a_library_without_the_parameter_is_passed_over(self) -> None:
+        scenario = Scenario(gpus=TWO, faults=[Fault("getters", corrupt={"temp": "max"})])
+        (rule,) = plan_of(scenario)["faults"]
+        assert rule["library"] == "nvml"
+
+    def test_a_list_too_long_for_its_array_is_refused(self) -> None:
+        writes = {"prop": {"maxThreadsDim": [1, 2, 3, 4]}}
+        with pytest.raises(ScenarioError, match="expected at most 3 entries, found 4"):
+            plan_of(Scenario(gpus=TWO, faults=[Fault("cuDeviceGetProperties", writes=writes)]))
 
     def test_a_glob_passes_over_functions_that_it_cannot_be_about(self) -> None:
         scenario = Scenario(gpus=TWO, faults=[Fault("nvml*", "UNKNOWN", device=1)])

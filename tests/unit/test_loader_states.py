@@ -495,7 +495,8 @@ class TestScenario:
             ),
             (
                 "[loader.cuda]\nstate = 'older-table'",
-                ":1: loader.cuda.driver: expected a driver version that nvemu knows, found None",
+                ":1: loader.cuda.driver: expected a 'driver' with the state 'older-table', "
+                "found none",
             ),
             (
                 "[loader.cuda]\nstate = 'missing-dependency'\nneeds = '/lib/libm.so'",

@@ -574,7 +574,6 @@ class TestFaults:
     def test_a_rule_names_its_functions_one_by_one(self):
         (rule,) = rules(Fault("nvmlInit*", returns="DRIVER_NOT_LOADED", calls="2-"))
         assert rule == {
-            "rule": 0,
             "name": "fault[0]",
             "library": "nvml",
             "functions": ["nvmlInit", "nvmlInitWithFlags", "nvmlInit_v2"],
@@ -599,8 +598,8 @@ class TestFaults:
 
     def test_a_glob_over_both_libraries_becomes_a_rule_for_each(self):
         first, second = rules(Fault("cuInit", 1), Fault("*Init*", "UNKNOWN"))[1:]
-        assert [first["rule"], first["library"]] == [1, "nvml"]
-        assert [second["rule"], second["library"]] == [1, "cuda"]
+        assert [first["name"], first["library"]] == ["fault[1]", "nvml"]
+        assert [second["name"], second["library"]] == ["fault[1]", "cuda"]
         assert (first["code"], second["code"]) == (999, 999)
 
     def test_a_glob_reaches_only_into_libraries_that_have_the_code(self):
