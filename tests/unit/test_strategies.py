@@ -404,7 +404,9 @@ class TestGivenScenarios:
 
         with pytest.raises(AssertionError) as caught:
             test_discovery()
-        assert "cannot be saved: run: expected a function at the top" in caught.value.__notes__[0]
+        note = caught.value.__notes__[0]
+        assert "cannot be saved" in note
+        assert "run: expected a function at the top" in note
 
 
 class TestDiscoveryMachine:
