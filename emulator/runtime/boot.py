@@ -60,14 +60,19 @@ def _forked() -> None:
 
 def _drop_half_imports() -> None:
     """Forget the modules that other threads of the parent were importing: nobody finishes them
-    here, and whoever asks for one would wait for ever."""
-    ours = __package__.rpartition(".")[0] + "."
+    here, and whoever asks for one would wait for ever. In a Python of ours that is any module."""
+    embedded = hasattr(sys, "_nvemu_embedded")
+    ours = "" if embedded else __package__.rpartition(".")[0] + "."
     locks = getattr(sys.modules["_frozen_importlib"], "_module_locks", {})
     for name, module in list(sys.modules.items()):
-        if name.startswith(ours) and getattr(module.__spec__, "_initializing", False):
+        if name.startswith(ours) and _is_half(module):
             del sys.modules[name]
     for name in [name for name in locks if name.startswith(ours)]:
         del locks[name]
+
+
+def _is_half(module: Any) -> bool:
+    return bool(getattr(getattr(module, "__spec__", None), "_initializing", False))
 
 
 os.register_at_fork(after_in_child=_forked)
