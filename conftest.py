@@ -31,6 +31,15 @@ NVEMU = (
 )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _said_as_at_a_desk() -> Iterator[None]:
+    """A pytest that a test starts prints the same on a CI machine, where it would say more."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("CI", "BUILD_NUMBER"):
+            patch.delenv(name, raising=False)
+        yield
+
+
 @pytest.fixture
 def nvemu_command() -> list[str]:
     """`nvemu`, for subprocess: the arguments come after it."""

@@ -49,6 +49,7 @@ def in_child(function):
     read, write = os.pipe()
     if os.fork() == 0:
         signal.alarm(20)
+        pynvml.libLoadLock = threading.Lock()  # pynvml's own, which another thread may have held
         os.write(write, repr(function()).encode())
         os._exit(0)
     os.wait()

@@ -32,7 +32,7 @@ def find_gpus() -> list[str]:
         pynvml.nvmlInit()
         handles = map(pynvml.nvmlDeviceGetHandleByIndex, range(pynvml.nvmlDeviceGetCount()))
         return [pynvml.nvmlDeviceGetName(handle) for handle in handles]
-    except pynvml.NVMLError:
+    except (pynvml.NVMLError, UnicodeDecodeError):  # pynvml decodes what the library wrote
         return []
 
 
