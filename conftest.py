@@ -98,13 +98,20 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 @pytest.fixture
 def run_in() -> Callable[..., Done]:
-    """`run_in(scenario, command, **variables)`: what a program did on the scenario's machine."""
+    """`run_in(scenario, command, typed=None, **variables)`: what a program did on the scenario's
+    machine, with `typed` as its input."""
 
-    def run(scenario: Scenario | str | None, command: Sequence[object], **variables: str) -> Done:
+    def run(
+        scenario: Scenario | str | os.PathLike[str] | None,
+        command: Sequence[object],
+        typed: str | None = None,
+        **variables: str,
+    ) -> Done:
         with Testbed(scenario) as testbed:
             return subprocess.run(
                 list(map(str, command)),
                 env=testbed.environment() | variables,
+                input=typed,
                 capture_output=True,
                 text=True,
                 timeout=TIMEOUT,

@@ -15,7 +15,6 @@ import ctypes
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Any
 
 from .control import Control, Entry
@@ -24,6 +23,7 @@ from .plans import find_scenario, plan_of
 from .runtime import boot
 from .runtime.session import Session
 from .scenario import Scenario
+from .scenario.errors import unhandled_text
 from .scenario.loader import damages
 from .stubfiles import SONAMES, stub
 
@@ -87,18 +87,12 @@ class Emulation:
         self.control = Control(self.plan["gpus"], _Direct(self._session))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         boot.resume(self._before)
         self._session.end()
         self._set_environment(self._environment)
-        if self._session.strict and self._session.unhandled and error is None:
-            missing = ", ".join(self._session.unhandled)
-            raise EmulationError(f"strict scenario: no handler answers {missing}")
+        if self._session.strict and self._session.unhandled and kind is None:
+            raise EmulationError(unhandled_text(self._session.unhandled))
 
     def _set_environment(self, variables: dict[str, str | None] | dict[str, str]) -> None:
         self._environment = {name: os.environ.get(name) for name in variables}

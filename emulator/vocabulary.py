@@ -9,7 +9,7 @@ from pkgutil import iter_modules
 from typing import Any
 
 from . import cuda, nvml
-from .api import Api, Parameter, c_fields
+from .api import Api, Parameter, c_array, c_fields
 from .scenario import Signature, Vocabulary
 from .symbols import exported
 
@@ -50,6 +50,7 @@ def vocabulary() -> Vocabulary:
     return Vocabulary(
         functions=functions,
         codes={name: api.types.members(api.status) for name, api in apis().items()},
+        prefixes={name: api.prefixes for name, api in apis().items()},
         groups={
             group: {name: frozenset(filter(spelling.fullmatch, functions[name])) for name in apis()}
             for group, spelling in GROUPS.items()
@@ -125,12 +126,12 @@ def _fields(api: Api, struct: str) -> dict[str, Any]:
 
 
 def _field(api: Api, spelling: str) -> Any:
-    element, *dimensions = spelling.partition(":")[0].replace("]", "").split("[")
+    element, dimensions, _ = c_array(spelling)
     if element == "char" and dimensions:
-        return ["text", int(dimensions[0])] if len(dimensions) > 1 else "text"
+        return ["text", dimensions[0]] if len(dimensions) > 1 else "text"
     shape: Any = _fields(api, element) if api.types.is_struct(element) else _scalar(api, element)
     for size in reversed(dimensions):
-        shape = [shape, int(size)]
+        shape = [shape, size]
     return shape
 
 

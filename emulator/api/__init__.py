@@ -7,7 +7,7 @@ Loaded into foreign processes: standard library only, and nothing that starts sl
 from __future__ import annotations
 
 from .core import Api, ApiError, Codes, Handler, Library
-from .ctype import NULL_PAGE, c_fields
+from .ctype import NULL_PAGE, c_array, c_fields
 from .declaration import Function, Parameter
 from .handle import NULL, Handles
 
@@ -22,5 +22,6 @@ __all__ = [
     "Handles",
     "Library",
     "Parameter",
+    "c_array",
     "c_fields",
 ]

@@ -238,9 +238,14 @@ class Api:
             found = [p for p in parameters if p.name in self.device_keys]
         return found[0] if found else None
 
+    @property
+    def prefixes(self) -> tuple[str, str]:
+        """What the names of status codes begin with, the longer one first."""
+        return self.prefix + "ERROR_", self.prefix
+
     def short(self, name: str) -> str:
         """A status code's name without the API's prefix."""
-        for prefix in (self.prefix + "ERROR_", self.prefix):
+        for prefix in self.prefixes:
             if name.startswith(prefix):
                 return name[len(prefix) :]
         return name

@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["NULL_PAGE", "Types", "c_fields"]
+__all__ = ["NULL_PAGE", "Types", "c_array", "c_fields"]
 
 NULL_PAGE = 4096  # no address below it is ever mapped
 
@@ -46,6 +46,14 @@ def c_fields(row: str) -> list[tuple[str, str]]:
     inside = row[row.index("(") + 1 : -1]
     fields = (field.partition(": ") for field in inside.split(", "))
     return [(name, spelling) for name, _, spelling in fields]
+
+
+def c_array(spelling: str) -> tuple[str, list[int], int]:
+    """A field's element type, its dimensions (none: no array), and its bits if it is a bit-field:
+    `("char", [64], 0)` of `char[64]`."""
+    spelling, _, bits = spelling.partition(":")
+    element, *dimensions = spelling.replace("]", "").split("[")
+    return element, [int(dimension) for dimension in dimensions], int(bits or 0)
 
 
 class Types:
@@ -125,9 +133,8 @@ class Types:
         return type(name, (base,), {"_fields_": fields})
 
     def _field(self, name: str, spelling: str) -> tuple[Any, ...]:
-        spelling, bits_mark, bits = spelling.partition(":")
-        element, *dimensions = spelling.replace("]", "").split("[")
+        element, dimensions, bits = c_array(spelling)
         made = self[element]
         for dimension in reversed(dimensions):
-            made = made * int(dimension)
-        return (name, made, int(bits)) if bits_mark else (name, made)
+            made = made * dimension
+        return (name, made, bits) if bits else (name, made)

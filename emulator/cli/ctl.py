@@ -14,7 +14,6 @@ from ..control import Control
 from ..scenario import Change, Fault, ScenarioError, UnknownNameError
 from ..scenario.errors import nearest
 from ..testbed import running
-from ..testbed.running import RunningTestbed
 from . import ctl_show as showing
 from .ctl_words import device_of, fault_fields, fault_options, figures_of
 from .groups import Group
@@ -142,10 +141,8 @@ def fail(testbed: str | None, function: tuple[str, ...], **given: Any) -> None:
 @click.argument("name", required=False)
 def clear(testbed: str | None, name: str | None) -> None:
     """Drop the faults of a NAME, or all, the scenario's too; calls that they block go on."""
-    found = running.find(testbed)
-    names = named(found, name)
-    found.control.clear(name)
-    click.echo(f"cleared {', '.join(names)}" if names else "there is no fault to clear")
+    names = on_faults(testbed, name, Control.clear)
+    click.echo(f"cleared {names}" if names else "there is no fault to clear")
 
 
 @command.command("release")
@@ -153,10 +150,8 @@ def clear(testbed: str | None, name: str | None) -> None:
 @click.argument("name", required=False)
 def release(testbed: str | None, name: str | None) -> None:
     """Let go of the calls that the faults of a NAME, or all, block at this moment."""
-    found = running.find(testbed)
-    names = named(found, name)
-    found.control.release(name)
-    click.echo(f"released what {', '.join(names)} blocks" if names else "there is no fault")
+    names = on_faults(testbed, name, Control.release)
+    click.echo(f"released what {names} blocks" if names else "there is no fault")
 
 
 @command.command("advance", context_settings={"ignore_unknown_options": True})  # such as -3
@@ -184,13 +179,17 @@ def change(
     return f"GPU{'s' if several else ''} {device}", several
 
 
-def named(testbed: RunningTestbed, name: str | None) -> list[str]:
-    """The names of the faults that are meant."""
-    known = list(dict.fromkeys(rule.name for rule in testbed.session.observer.faults.rules))
+def on_faults(
+    testbed: str | None, name: str | None, do: Callable[[Control, str | None], None]
+) -> str:
+    """Do something with the faults of a name, or all; gives their names, if there are any."""
+    found = running.find(testbed)
+    known = list(dict.fromkeys(rule.name for rule in found.session.observer.faults.rules))
     if name is not None and name not in known:
         problem = f"expected the name of a fault, found {name!r}"
         raise UnknownNameError(problem + (nearest(name, known) or "; there is none"))
-    return known if name is None else [name]
+    do(found.control, name)
+    return ", ".join(known) if name is None else name
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import click
 
-__all__ = ["end_like", "refuse"]
+__all__ = ["end_like", "leave_no_core", "refuse"]
 
 
 def refuse(message: str, status: int = 2) -> NoReturn:
@@ -23,7 +23,7 @@ def end_like(status: int) -> NoReturn:
     """End with a program's exit status or, where it is negative, of the same signal."""
     if status >= 0:
         sys.exit(status)
-    _leave_no_core()
+    leave_no_core()  # the one that matters is the program's
     if -status not in (signal.SIGKILL, signal.SIGSTOP):
         signal.signal(-status, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (-status,))
@@ -31,8 +31,9 @@ def end_like(status: int) -> NoReturn:
     sys.exit(128 - status)  # the first process of a container outlives its own signals
 
 
-def _leave_no_core() -> None:
-    """The core that matters is the program's."""
-    _, most = resource.getrlimit(resource.RLIMIT_CORE)
+def leave_no_core() -> tuple[int, int]:
+    """Keep this process, and those that it starts, from cores; gives the limits before."""
+    before = resource.getrlimit(resource.RLIMIT_CORE)
     # One byte: a limit of none at all does not keep the kernel from starting a crash reporter.
-    resource.setrlimit(resource.RLIMIT_CORE, (1 if most else 0, most))
+    resource.setrlimit(resource.RLIMIT_CORE, (1 if before[1] else 0, before[1]))
+    return before

@@ -21,7 +21,7 @@ from rich.table import Table
 from ..machine import NEWEST
 from ..scenario import Scenario, load, names
 from ..testbed.program import ProgramError
-from .ending import end_like, refuse
+from .ending import end_like, leave_no_core, refuse
 from .options import driver_option, gpus_option
 from .run import replacement
 
@@ -222,9 +222,7 @@ def _hypothesis_elsewhere() -> Iterator[None]:
     """Keep hypothesis from making a folder in the working directory, and programs from cores."""
     from hypothesis.configuration import set_hypothesis_home_dir  # noqa: PLC0415
 
-    core = resource.getrlimit(resource.RLIMIT_CORE)
-    # One byte: a limit of none at all does not keep the kernel from starting a crash reporter.
-    resource.setrlimit(resource.RLIMIT_CORE, (1 if core[1] else 0, core[1]))
+    core = leave_no_core()
     with tempfile.TemporaryDirectory(prefix="nvemu-") as folder:
         set_hypothesis_home_dir(folder)
         try:

@@ -6,6 +6,7 @@ import click
 
 from ..plans import find_scenario, plan_of
 from ..scenario import Gpu, Scenario, ScenarioError, parse_gpus
+from ..scenario.errors import unhandled_text
 from ..testbed import Testbed
 from ..testbed.program import ProgramError, Relay
 from .ending import end_like, refuse
@@ -99,7 +100,6 @@ def run(scenario: Scenario, trace: str | None, program: tuple[str, ...]) -> int:
     ):
         status = relay.run(program, testbed.environment())
         if testbed.unhandled:
-            names = ", ".join(testbed.unhandled)
-            click.echo(f"nvemu: strict scenario: no handler answers {names}", err=True)
+            click.echo(f"nvemu: {unhandled_text(testbed.unhandled)}", err=True)
             return UNHANDLED
         return status

@@ -7,7 +7,7 @@ release notes for the 580 branch.
 
 from __future__ import annotations
 
-__all__ = ["DRIVERS", "NEWEST", "branch", "nvml_version"]
+__all__ = ["DRIVERS", "NEWEST", "branch", "nvml_version", "older"]
 
 #: Driver version -> CUDA version, oldest first.
 DRIVERS = {
@@ -21,6 +21,12 @@ DRIVERS = {
 
 #: The driver of a scenario that names none.
 NEWEST = "580.126.09"
+
+
+def older(driver: str) -> list[str]:
+    """Return the drivers that are older than one of them, oldest first."""
+    known = list(DRIVERS)
+    return known[: known.index(driver)]
 
 
 def branch(driver: str) -> int:

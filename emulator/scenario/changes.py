@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .errors import ScenarioError
+from .errors import ScenarioError, within
 from .hooks import located
 from .picking import devices
 from .schema import Change
@@ -24,10 +24,8 @@ def changes(
     """
     resolved = []
     for index, change in enumerate(written):
-        try:
+        with within("change", index):
             resolved.append(_change(change, gpus, folder))
-        except ScenarioError as error:
-            raise error.within("change", index) from None
     return resolved
 
 

@@ -14,9 +14,9 @@ from typing import Any, TypeGuard
 
 from ..machine import DRIVERS
 from .calls import parse_calls
-from .errors import ScenarioError, UnknownNameError, nearest
+from .errors import ScenarioError, UnknownNameError, nearest, within
 from .quantities import parse_quantity
-from .times import parse_duration, parse_rate, parse_span
+from .times import parse_duration
 
 __all__ = [
     "BUS_ID",
@@ -28,13 +28,11 @@ __all__ = [
     "bus_id",
     "calls",
     "Check",
-    "clock",
     "code",
     "count",
     "description",
     "device",
     "driver",
-    "duration",
     "environment",
     "functions",
     "hook",
@@ -42,13 +40,13 @@ __all__ = [
     "library",
     "optional",
     "origin",
+    "parsed",
     "period",
     "plain",
     "probability",
     "quantity",
     "short",
     "signal_name",
-    "span",
     "table",
     "text",
     "utilization",
@@ -223,28 +221,20 @@ def who(what: str) -> Check:
     return check
 
 
-def duration(value: Any) -> Any:
-    """Check a time, see ``parse_duration``."""
-    parse_duration(value)
-    return value
+def parsed(parse: Callable[[Any], object]) -> Check:
+    """Return the check that a parser takes the value, which stays as it is written."""
+
+    def check(value: object) -> object:
+        parse(value)
+        return value
+
+    return check
 
 
 def period(value: Any) -> Any:
     """Check how long it is from one time to the next: not shorter than a millisecond."""
     if parse_duration(value) < 1_000_000:
         raise ScenarioError(f"expected at least '1 ms', found {value!r}")
-    return value
-
-
-def span(value: Any) -> Any:
-    """Check a span of time, see ``parse_span``."""
-    parse_span(value)
-    return value
-
-
-def clock(value: Any) -> Any:
-    """Check the clock of a scenario, see ``parse_rate``."""
-    parse_rate(value)
     return value
 
 
@@ -299,7 +289,11 @@ def table(check: Check) -> Check:
     def check_all(value: object) -> dict[str, Any]:
         if not isinstance(value, Mapping):
             raise ScenarioError(f"expected a table, found {value!r}")
-        return {_key(key): _within(key, check, entry) for key, entry in value.items()}
+        checked = {}
+        for key, entry in value.items():
+            with within(_key(key)):
+                checked[key] = check(entry)
+        return checked
 
     return check_all
 
@@ -310,19 +304,12 @@ def _key(key: object) -> str:
     return key
 
 
-def _within(key: str, check: Check, value: object) -> Any:
-    try:
-        return check(value)
-    except ScenarioError as error:
-        raise error.within(key) from None
-
-
 def plain(value: Any) -> Any:
     """Check a value that TOML can write: a number, text, true or false, a list or table of such."""
     if isinstance(value, Mapping):
         return table(plain)(value)
     if isinstance(value, (list, tuple)):
-        return [_within(index, plain, entry) for index, entry in enumerate(value)]  # type: ignore[arg-type]
+        return [_entry(index, entry) for index, entry in enumerate(value)]
     if isinstance(value, int) and -(1 << 63) <= value < 1 << 64:
         return value
     if isinstance(value, (str, float)):
@@ -330,6 +317,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, int):
         raise ScenarioError(f"expected an integer of 64 bits, found {value!r}")
     raise ScenarioError(f"expected a number, text, a list or a table, found {value!r}")
+
+
+def _entry(index: int, value: object) -> Any:
+    with within(index):
+        return plain(value)
 
 
 def origin(value: object) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..machine.drivers import branch
 from .checks import bus_address
-from .errors import ScenarioError
+from .errors import ScenarioError, within
 from .figures import SHORTCUTS
 from .identity import free_address, make_serial, make_uuid
 from .profiles import Placement, Profile, merge, profile
@@ -23,10 +23,8 @@ def devices(scenario: Scenario) -> list[dict[str, Any]]:
     """
     expansion = _Expansion(scenario)
     for position, gpu in enumerate(scenario.gpus):
-        try:
+        with within("gpu", position):
             expansion.add(gpu)
-        except ScenarioError as error:
-            raise error.within("gpu", position) from None
     return expansion.devices
 
 

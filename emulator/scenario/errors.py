@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-__all__ = ["ScenarioError", "ScenarioFileError", "UnknownNameError", "nearest"]
+__all__ = [
+    "ScenarioError",
+    "ScenarioFileError",
+    "UnknownNameError",
+    "nearest",
+    "unhandled_text",
+    "within",
+]
 
 Key = tuple[str | int, ...]
 
@@ -52,6 +60,20 @@ class ScenarioFileError(ScenarioError):
 
 class UnknownNameError(ScenarioError):
     """A name that nothing is known by: a key, a profile, a driver, a function, an error code."""
+
+
+@contextmanager
+def within(*prefix: str | int) -> Iterator[None]:
+    """Put a key path before that of an error which rises out of the block, a nested table's."""
+    try:
+        yield
+    except ScenarioError as error:
+        raise error.within(*prefix) from None
+
+
+def unhandled_text(names: Iterable[str]) -> str:
+    """Return what is wrong with a program that calls functions without a handler, if strict."""
+    return f"strict scenario: no handler answers {', '.join(names)}"
 
 
 #: No name is longer; comparing a page of text with a thousand names would take minutes.

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Collection, Mapping, Sequence
-from fnmatch import filter as matching
 from typing import Any
 
 from .calls import parse_calls
-from .errors import ScenarioError, UnknownNameError, nearest
+from .errors import ScenarioError, UnknownNameError, nearest, within
 from .hooks import located
 from .outputs import check_corrupt, check_writes, with_outputs
 from .picking import devices
@@ -21,10 +20,7 @@ from .schema import Fault
 from .times import parse_duration, parse_span
 from .vocabulary import Vocabulary
 
-__all__ = ["PREFIXES", "rules"]
-
-#: What a code's name may be written without: the header's prefixes.
-PREFIXES = {"nvml": ("NVML_ERROR_", "NVML_"), "cuda": ("CUDA_ERROR_", "CUDA_")}
+__all__ = ["rules"]
 
 
 def rules(
@@ -49,12 +45,10 @@ def rules(
     """
     resolved = []
     for index, fault in enumerate(faults):
-        try:
-            name = fault.name or f"fault[{index}]"
+        name = fault.name or f"fault[{index}]"
+        with within("fault", index):
             made = _rules(fault, gpus, vocabulary, folder)
-            resolved += [{"name": name, **rule} for rule in made]
-        except ScenarioError as error:
-            raise error.within("fault", index) from None
+        resolved += [{"name": name, **rule} for rule in made]
     return resolved
 
 
@@ -106,7 +100,7 @@ def _functions(fault: Fault, key: str, vocabulary: Vocabulary) -> dict[str, set[
     libraries = [fault.library] if fault.library and key == "function" else [*vocabulary.functions]
     found: dict[str, set[str]] = {library: set() for library in libraries}
     for position, pattern in enumerate(_patterns(written)):
-        hits = {name: _matching(vocabulary, name, pattern) for name in libraries}
+        hits = {name: vocabulary.named(name, pattern) for name in libraries}
         if not any(hits.values()):
             at = () if isinstance(written, str) else (position,)
             known = [name for library in libraries for name in vocabulary.functions[library]]
@@ -119,15 +113,6 @@ def _functions(fault: Fault, key: str, vocabulary: Vocabulary) -> dict[str, set[
 
 def _patterns(written: str | Sequence[str]) -> list[str]:
     return [written] if isinstance(written, str) else list(written)
-
-
-def _matching(vocabulary: Vocabulary, library: str, pattern: str) -> set[str]:
-    names = vocabulary.functions[library]
-    if pattern in vocabulary.groups:
-        return set(vocabulary.groups[pattern][library])
-    if not any(character in pattern for character in "*?["):
-        return {pattern} if pattern in names else set()
-    return set(matching(names, pattern))
 
 
 def _able(
@@ -186,8 +171,8 @@ def _code(code: str | int, library: str, vocabulary: Vocabulary) -> int | None:
     if isinstance(code, int):
         return code if code in known.values() else None
     name = code.upper()
-    spelt = (prefix + name for prefix in PREFIXES[library])
-    full = [name, *(full for full in spelt if _shortened(full, library) == name)]
+    spelt = (prefix + name for prefix in vocabulary.prefixes.get(library, ()))
+    full = [name, *(full for full in spelt if vocabulary.short(library, full) == name)]
     return next((known[each] for each in full if each in known), None)
 
 
@@ -198,19 +183,14 @@ def _unknown_code(
     if isinstance(code, int):
         return UnknownNameError(problem, key=("returns",))
     known = [
-        _shortened(name, library) for library in libraries for name in vocabulary.codes[library]
+        vocabulary.short(library, name)
+        for library in libraries
+        for name in vocabulary.codes[library]
     ]
     bare = code.upper()
     for library in libraries:
-        bare = _shortened(bare, library)
+        bare = vocabulary.short(library, bare)
     return UnknownNameError(problem + nearest(bare, known), key=("returns",))
-
-
-def _shortened(name: str, library: str) -> str:
-    for prefix in PREFIXES.get(library, ()):
-        if name.startswith(prefix):
-            return name[len(prefix) :]
-    return name
 
 
 def _of(fault: Fault) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .errors import ScenarioError
 from .tree import check
 
-__all__ = ["SHORTCUTS", "added_figures", "changed_figures"]
+__all__ = ["SHORTCUTS", "added_figures", "changed_figures", "has_figure"]
 
 #: Short name, a field of Gpu -> where the machine keeps it.
 SHORTCUTS: dict[str, tuple[str, ...]] = {
@@ -20,6 +20,16 @@ SHORTCUTS: dict[str, tuple[str, ...]] = {
     "utilization": ("utilization", "gpu"),
     "failure": ("failure",),
 }
+
+
+def has_figure(figures: Mapping[str, Any], path: Sequence[str]) -> bool:
+    """Return whether a table of figures says something of the one at a path."""
+    table: Any = figures
+    for part in path:
+        if not isinstance(table, Mapping) or part not in table:
+            return False
+        table = table[part]
+    return True
 
 
 def changed_figures(value: object) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
 from pathlib import Path
 from typing import Any
 
-from .errors import ScenarioError
+from .errors import ScenarioError, within
 from .schema import Change, Fault, Scenario
 
 __all__ = ["check_portable", "located", "portable"]
@@ -67,13 +67,14 @@ def check_portable(scenario: Scenario) -> None:
         "fault": scenario.faults,
         "change": scenario.changes,
     }
-    for table, entries in tables.items():
-        for index, entry in enumerate(entries):
-            try:
+    try:
+        for table, entries in tables.items():
+            for index, entry in enumerate(entries):
                 if callable(entry.run):
-                    portable(entry.run)
-            except ScenarioError as error:
-                raise scenario.locate(error.within(table, index)) from None
+                    with within(table, index):
+                        portable(entry.run)
+    except ScenarioError as error:
+        raise scenario.locate(error) from None
 
 
 def _kind(hook: Any) -> str | None:

@@ -17,7 +17,6 @@ from msgspec.structs import fields as fields_of
 from ..machine import DRIVERS
 from ..machine.words import WORDS
 from . import calls, checks, loader, times
-from .faults import PREFIXES
 from .fields import CORRUPTIONS, EFFECTS, LONGEST_NAME, LONGEST_SERIAL
 from .jsonfigures import Growths, Tree, quantity
 from .jsonshapes import (
@@ -115,7 +114,7 @@ def _function(vocabulary: Vocabulary) -> Schema:
 def _code(vocabulary: Vocabulary) -> Schema:
     names: set[str] = set()
     for library, codes in vocabulary.codes.items():
-        for prefix in ("", *PREFIXES[library]):
+        for prefix in ("", *vocabulary.prefixes[library]):
             names |= {name.removeprefix(prefix) for name in codes}
     numbers = {number for codes in vocabulary.codes.values() for number in codes.values()}
     return any_of({"enum": sorted(names)}, {"enum": sorted(numbers)}, _SMALL_LETTERS)

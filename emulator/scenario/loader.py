@@ -18,9 +18,9 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
-from ..machine import DRIVERS
+from ..machine.drivers import older
 from . import checks
-from .errors import Key, ScenarioError, UnknownNameError, nearest
+from .errors import Key, ScenarioError, UnknownNameError, nearest, within
 from .vocabulary import Vocabulary
 
 __all__ = [
@@ -99,10 +99,8 @@ class Loader(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fields
             self._check("needs", _needs)
 
     def _check(self, detail: str, check: checks.Check) -> None:
-        try:
+        with within(detail):
             force_setattr(self, detail, check(getattr(self, detail)))
-        except ScenarioError as error:
-            raise error.within(detail) from None
 
 
 def _state(value: object) -> str:
@@ -144,10 +142,8 @@ def check(value: object) -> dict[str, tuple[Loader, ...]]:
         raise ScenarioError(f"expected a table with 'nvml' and 'cuda', found {value!r}")
     checked = {}
     for name, entry in value.items():
-        try:
+        with within(str(name)):
             checked[checks.library(name)] = _copies(entry)
-        except ScenarioError as error:
-            raise error.within(str(name)) from None
     return checked
 
 
@@ -159,10 +155,8 @@ def _copies(entry: Any) -> tuple[Loader, ...]:
         raise ScenarioError(problem)
     checked = []
     for index, one in enumerate(entry):
-        try:
+        with within(index):
             checked.append(_copy(one))
-        except ScenarioError as error:
-            raise error.within(index) from None
     return tuple(checked)
 
 
@@ -211,11 +205,10 @@ def check_driver(states: Mapping[str, Any], driver: str, vocabulary: Vocabulary)
                 raise UnknownNameError(f"{problem}, found {pattern!r}{hint}", key=place)
 
 
-def _check_older(older: str | None, driver: str, key: Key) -> None:
+def _check_older(wanted: str | None, driver: str, key: Key) -> None:
     """Refuse the table of a driver that is not older than the scenario's."""
-    known = list(DRIVERS)
-    possible = known[: known.index(driver)]
-    if older not in possible:
+    possible = older(driver)
+    if wanted not in possible:
         which = f"one of {', '.join(possible)}" if possible else "none: it is the oldest"
         problem = f"expected a driver older than the scenario's {driver} ({which})"
-        raise ScenarioError(f"{problem}, found {older!r}", key=key)
+        raise ScenarioError(f"{problem}, found {wanted!r}", key=key)

@@ -221,4 +221,7 @@ class Scenario(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fiel
     def locate(self, error: ScenarioError) -> ScenarioError:
         """Give an error about this scenario the file and line it was read from, if any."""
         source = self.__dict__.get("source")
-        return error if source is None else source.locate(error)
+        if source is None or (error.key and error.key[0] in source.replaced):
+            return error
+        located: ScenarioError = source.locate(error)
+        return located

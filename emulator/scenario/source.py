@@ -28,8 +28,6 @@ class Source(Struct, frozen=True):
 
     def locate(self, error: ScenarioError) -> ScenarioError:
         """Give an error its file and, as near as it can be told, the line of its key."""
-        if error.key and error.key[0] in self.replaced:
-            return error
         lines = _key_lines(self.text)
         keys = (error.key[:length] for length in range(len(error.key), 0, -1))
         error.file = self.file

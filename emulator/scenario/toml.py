@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from msgspec import Struct, structs
 
-from .errors import ScenarioError, ScenarioFileError, UnknownNameError, nearest
+from .errors import ScenarioError, ScenarioFileError, UnknownNameError, nearest, within
 from .hooks import portable
 from .loader import Loader
 from .schema import Change, Fault, Gpu, Scenario
@@ -75,10 +75,8 @@ def _rows(table: dict[str, Any], key: str, kind: type[S]) -> list[S]:
         raise ScenarioError(problem, key=(key,))
     built = []
     for index, row in enumerate(rows):
-        try:
+        with within(key, index):
             built.append(_build(kind, row))
-        except ScenarioError as error:
-            raise error.within(key, index) from None
     return built
 
 

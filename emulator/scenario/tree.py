@@ -15,6 +15,7 @@ from ..machine.board import Board
 from ..machine.groups import modules
 from ..machine.pci import Pci
 from ..machine.words import WORDS
+from . import checks
 from .errors import ScenarioError, UnknownNameError, nearest
 from .quantities import UNITS, parse_quantity
 
@@ -99,11 +100,7 @@ def _annotated(value: object, meaning: str | tuple[str, ...]) -> object:
     """Return a value with a unit, by its kind, or one of certain words."""
     if isinstance(meaning, str):
         return parse_quantity(value, meaning)
-    if value not in meaning:
-        raise UnknownNameError(
-            f"expected one of its words, found {value!r}{nearest(value, meaning)}"
-        )
-    return value
+    return checks.word(meaning)(value)
 
 
 def _sequence(value: object, arguments: tuple[Any, ...]) -> list[Any]:

@@ -6,6 +6,7 @@ Scenarios know neither NVML nor CUDA; whoever resolves one hands their names in.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from fnmatch import filter as matching
 from typing import Any
 
 from msgspec import Struct
@@ -34,6 +35,7 @@ class Vocabulary(Struct, frozen=True):
     Attributes:
         functions: library -> names of the functions that the library exports.
         codes: library -> code name as the header has it ("NVML_ERROR_GPU_IS_LOST") -> number.
+        prefixes: library -> what code names may be written without, the longest first.
         groups: name of a group ("getters") -> library -> its functions.
         exported: library, driver version -> the functions that its library exports.
         signature: library, function -> what it is like.
@@ -44,7 +46,24 @@ class Vocabulary(Struct, frozen=True):
 
     functions: Mapping[str, Collection[str]]
     codes: Mapping[str, Mapping[str, int]]
+    prefixes: Mapping[str, Collection[str]] = {}
     groups: Mapping[str, Mapping[str, Collection[str]]] = {}
     exported: Callable[[str, str], Collection[str]] = lambda library, driver: ()
     signature: Callable[[str, str], Signature] = lambda library, function: _ANY
     outputs: Callable[[str, str], Mapping[str, Any]] = lambda library, function: {}
+
+    def named(self, library: str, pattern: str) -> set[str]:
+        """Return the functions of a library that a name, a glob or a group means."""
+        if pattern in self.groups:
+            return set(self.groups[pattern][library])
+        names = self.functions[library]
+        if not any(character in pattern for character in "*?["):
+            return {pattern} if pattern in names else set()
+        return set(matching(names, pattern))
+
+    def short(self, library: str, code: str) -> str:
+        """Return a code's name without its prefix."""
+        for prefix in self.prefixes.get(library, ()):
+            if code.startswith(prefix):
+                return code[len(prefix) :]
+        return code

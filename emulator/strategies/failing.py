@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ..api import Api, Parameter, c_fields
+from ..api import Api, Parameter, c_array, c_fields
 from ..scenario import Fault, UnknownNameError
 from ..scenario.errors import nearest
 from ..vocabulary import apis, documented, vocabulary
@@ -280,7 +280,7 @@ def _leaves_of(api: Api, parameter: Parameter) -> dict[str, str]:
 
 def _fields(api: Api, struct: str, path: str) -> Iterator[tuple[str, str]]:
     for name, spelling in c_fields(api.types.row(struct)):
-        element, *dimensions = spelling.partition(":")[0].replace("]", "").split("[")
+        element, dimensions, _ = c_array(spelling)
         if element == "char" and len(dimensions) == 1:
             yield f"{path}.{name}", "text"
         elif not dimensions and api.types.is_struct(element):

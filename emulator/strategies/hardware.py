@@ -14,7 +14,7 @@ from ..machine import NEWEST, Device, Figures
 from ..machine.drivers import branch
 from ..machine.words import WORDS
 from ..scenario import Gpu, Scenario
-from ..scenario.figures import SHORTCUTS
+from ..scenario.figures import SHORTCUTS, has_figure
 from ..scenario.profiles import profile, profiles
 from ..scenario.tree import names
 from .drawing import or_unusual, some
@@ -167,16 +167,8 @@ def _values(field: str, name: str, driver: str) -> st.SearchStrategy[Any]:
 def _is_twice(fields: Mapping[str, Any]) -> bool:
     """Whether a field names the same figure as the figures do."""
     return any(
-        field in fields and _leads(fields["figures"], path) for field, path in SHORTCUTS.items()
+        field in fields and has_figure(fields["figures"], path) for field, path in SHORTCUTS.items()
     )
-
-
-def _leads(table: Any, path: Sequence[str]) -> bool:
-    for part in path:
-        if not isinstance(table, dict) or part not in table:
-            return False
-        table = table[part]
-    return True
 
 
 def _absences(group: type[Figures]) -> Iterator[dict[str, Any]]:

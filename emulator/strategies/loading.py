@@ -6,7 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ..machine import DRIVERS, NEWEST
+from ..machine import NEWEST
+from ..machine.drivers import older
 from ..scenario import Loader
 from ..symbols import exported
 from ..vocabulary import vocabulary
@@ -48,16 +49,14 @@ def _states(library: str, driver: str) -> st.SearchStrategy[Loader]:
             lambda names: Loader("missing-symbols", symbols=names)
         )
     )
-    older = [version for version in DRIVERS if list(DRIVERS).index(version) < _place(driver)]
-    if older:
+    versions = older(driver)
+    if versions:
         kinds.append(
-            st.sampled_from(older[::-1]).map(lambda version: Loader("older-table", driver=version))
+            st.sampled_from(versions[::-1]).map(
+                lambda version: Loader("older-table", driver=version)
+            )
         )
     return st.one_of(kinds)
-
-
-def _place(driver: str) -> int:
-    return list(DRIVERS).index(driver)
 
 
 def environments() -> st.SearchStrategy[dict[str, str]]:

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 
 __all__ = ["NOT_EXECUTABLE", "NOT_FOUND", "ProgramError", "Relay"]
 
@@ -61,12 +60,7 @@ class Relay:
             self._sigchld = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if not self._in_main:
             return
         while self._take():  # what came for a program that had ended

@@ -23,7 +23,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import time_ns
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Any
 
 from ..control import Control, Journal
@@ -121,12 +121,7 @@ class Testbed:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
         launcher.let_go(self._kept)
 

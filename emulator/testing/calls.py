@@ -10,7 +10,6 @@ Functions are named as in a fault: exactly, by a glob, or by "getters" and "sett
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from fnmatch import filter as matching
 from functools import cache
 from typing import Any, overload
 
@@ -217,15 +216,12 @@ class Calls:
 def _names(functions: tuple[str, ...]) -> frozenset[str]:
     """The functions meant; a name that means none is a slip that would make a test pass."""
     known = vocabulary()
-    everything = sorted(set().union(*known.functions.values()))
     names: set[str] = set()
     for function in functions:
-        if function in known.groups:
-            found = list(set().union(*known.groups[function].values()))
-        else:
-            found = matching(everything, function)
+        found = set().union(*(known.named(library, function) for library in known.functions))
         if not found:
             problem = f"expected a function of NVML or CUDA, found {function!r}"
+            everything = set().union(*known.functions.values())
             raise UnknownNameError(problem + nearest(function, everything))
         names.update(found)
     return frozenset(names)

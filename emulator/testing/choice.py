@@ -15,7 +15,7 @@ import pytest
 
 from ..plans import find_scenario, plan_of
 from ..scenario import Scenario, ScenarioError, UnknownNameError, load, names
-from ..scenario.errors import nearest
+from ..scenario.errors import nearest, within
 from .gpus import reason_to_part
 
 __all__ = ["Chosen", "checked", "choose", "gallery"]
@@ -99,13 +99,14 @@ def _changed(scenario: Scenario, changes: dict[str, Any]) -> Scenario:
     if not changes:
         return scenario
     plan_of(scenario)  # what is wrong with its file is told with its place there
-    try:
+    with within("gpu_scenario"):
         _check(changes, type(scenario).__struct_fields__, "expected a field of Scenario")
-        made = scenario.but(**changes)
-        plan_of(made)
-    except ScenarioError as error:
-        error.file = error.line = None
-        raise error.within("gpu_scenario") from None
+        try:
+            made = scenario.but(**changes)
+            plan_of(made)
+        except ScenarioError as error:
+            error.file = error.line = None
+            raise
     return made
 
 
@@ -145,13 +146,11 @@ def gallery(marker: pytest.Mark | None, driver: str) -> list[str]:
     patterns, options = (marker.args, marker.kwargs) if marker else ((), {})
     excluded = options.get("exclude", ())
     excluded = (excluded,) if isinstance(excluded, str) else tuple(excluded)
-    try:
+    with within("gpu_gallery"):
         _check(options, ("exclude", "in_process"), "expected an argument")
         for pattern in (*patterns, *excluded):
             if not _matches(pattern, known):
                 _check((pattern,), known, "expected a built-in scenario or a glob")
-    except ScenarioError as error:
-        raise error.within("gpu_gallery") from None
     chosen = set().union(*(_matches(pattern, known) for pattern in patterns or ("*",)))
     chosen -= set().union(*(_matches(pattern, known) for pattern in excluded))
     if _switch(options.get("in_process"), "gpu_gallery"):

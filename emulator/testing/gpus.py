@@ -22,6 +22,7 @@ from ..machine import Device, Machine
 from ..machine.clock import SECOND
 from ..plans import find_scenario, plan_of
 from ..scenario import Scenario
+from ..scenario.errors import unhandled_text
 from ..scenario.loader import damages
 from ..testbed import Testbed
 from ..trace import line
@@ -106,10 +107,11 @@ class EmulatedGpus(Control):
         self._watched: Emulation | None
         self._testbed: Testbed | None = None
         self._here = self._watched = None
-        plan = plan_of(scenario)
         if apart is None:
             self._here = self._stack.enter_context(Emulation(scenario, record=True))
+            plan = self._here.plan
         else:
+            plan = plan_of(scenario)
             self._watched = self._enter_decoy()
         self._tee = Tee(self._here)
         super().__init__(plan["gpus"], self._tee)
@@ -245,7 +247,7 @@ class EmulatedGpus(Control):
         with suppress(EmulationError):
             self._stack.close()
         if late:
-            raise EmulationError(_unhandled_text(late))
+            raise EmulationError(unhandled_text(late))
 
     def problem(self) -> str | None:
         """What makes a test fail whatever it asserts, as a sentence; None if nothing does."""
@@ -253,7 +255,7 @@ class EmulatedGpus(Control):
             function = self._watched.calls[0]["function"]
             return f"{function} was called in this process, but {self._apart_text()}"
         missing = self._unhandled()
-        return _unhandled_text(missing) if missing else None
+        return unhandled_text(missing) if missing else None
 
     def report(self) -> str:
         """What a reader of a failed test wants to know: the scenario and the last calls."""
@@ -281,10 +283,6 @@ class EmulatedGpus(Control):
             f"{name} is not played here ({self.apart}): call NVML and CUDA in a program that "
             "gpu.run runs"
         )
-
-
-def _unhandled_text(names: list[str]) -> str:
-    return f"strict scenario: no handler answers {', '.join(names)}"
 
 
 def _shown(where: str, calls: Calls) -> list[str]:

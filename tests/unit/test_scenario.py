@@ -42,6 +42,7 @@ VOCABULARY = Vocabulary(
         "cuda": ["cuInit", "cuDeviceGetCount"],
     },
     exported=lambda library, driver: ["nvmlInit", "nvmlInit_v2"],
+    prefixes={"nvml": ("NVML_ERROR_", "NVML_"), "cuda": ("CUDA_ERROR_", "CUDA_")},
     codes={
         "nvml": {
             "NVML_SUCCESS": 0,

@@ -17,6 +17,8 @@ import pytest
 from emulator import Emulation, Fault, Gpu, Scenario, ScenarioError, Testbed
 from emulator.scenario import dumps, load, loads
 
+Done = subprocess.CompletedProcess[str]
+
 SCRIPT = '''"""Two T4s; the second gets hot and then is lost.
 
 More about it.
@@ -227,20 +229,12 @@ def test_the_command_line_takes_scripts(
 
 
 def test_nothing_of_the_hosts_own_emulator_is_touched(
-    script: Callable[[str], Path], tmp_path: Path
+    script: Callable[[str], Path], run_in: Callable[..., Done], tmp_path: Path
 ) -> None:
     """A host may have a module `emulator` of its own; the script's imports are not its."""
-    script(SCRIPT)
+    path = script(SCRIPT)
     (tmp_path / "emulator.py").write_text("raise SystemExit('imported')")
-    with Testbed(tmp_path / "lab.py") as testbed:
-        done = subprocess.run(
-            [sys.executable, "-c", CLIENT],
-            env=testbed.environment(os.environ | {"PYTHONPATH": str(tmp_path)}),
-            input="\n\n",
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    done = run_in(path, [sys.executable, "-c", CLIENT], "\n\n", PYTHONPATH=str(tmp_path))
     assert (done.stdout, done.stderr) == ("36\n70\n", "")
 
 
@@ -360,20 +354,14 @@ TOPS: dict[str, str] = {
 
 
 @pytest.mark.parametrize("top", TOPS)
-def test_a_script_may_do_what_scripts_do(top: str, script: Callable[[str], Path]) -> None:
+def test_a_script_may_do_what_scripts_do(
+    top: str, script: Callable[[str], Path], run_in: Callable[..., Done]
+) -> None:
     path = script(TOPS[top] + HOT)
     path.with_name("sib.py").write_text("import sub\ndef warm(temp): return temp + sub.N\n")
     path.with_name("sub.py").write_text("import sib\nN = 3\n")
-    with Testbed(path) as testbed:
-        client = "import sys\n" + CLIENT + "print('sib' in sys.modules)"
-        done = subprocess.run(
-            [sys.executable, "-c", client],
-            env=testbed.environment(),
-            input="\n",
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    client = "import sys\n" + CLIENT + "print('sib' in sys.modules)"
+    done = run_in(path, [sys.executable, "-c", client], "\n")
     assert (done.stdout, done.stderr) == ("60\nFalse\n", "")
     assert "sib" not in sys.modules
 
@@ -406,18 +394,14 @@ def test_resolve_names_the_script_s_functions(
     assert plan["changes"][0]["run"] == [str(script(SCRIPT)), "lose"]
 
 
-def test_decorated_functions_of_files_beside_it_are_its_own(script: Callable[[str], Path]) -> None:
+def test_decorated_functions_of_files_beside_it_are_its_own(
+    script: Callable[[str], Path], run_in: Callable[..., Done]
+) -> None:
     path = script(HEAD + "import sib\n")
     sibling = path.with_name("sib.py")
     sibling.write_text("from emulator import fault\n@fault('cuInit')\ndef f(call): return 3\n")
-    with Testbed(path) as testbed:
-        done = subprocess.run(
-            [sys.executable, "-c", "import ctypes\nprint(ctypes.CDLL('libcuda.so.1').cuInit(0))"],
-            env=testbed.environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    client = "import ctypes\nprint(ctypes.CDLL('libcuda.so.1').cuInit(0))"
+    done = run_in(path, [sys.executable, "-c", client])
     assert (done.stdout, done.stderr) == ("3\n", "")
 
 
@@ -484,45 +468,34 @@ class TestFunctionsAtWork:
         assert "UNKNOWN: SystemExit: 9 (test_script.py:" in capfd.readouterr().err
 
     def test_do_not_end_other_hosts(
-        self, script: Callable[[str], Path], compile_c: Callable[[str], Path]
+        self,
+        script: Callable[[str], Path],
+        run_in: Callable[..., Done],
+        compile_c: Callable[[str], Path],
     ) -> None:
         path = script(
             HEAD + "import sys\n@fault('nvmlDeviceGetTemperature')\ndef f(call): sys.exit(9)\n"
             "@at(0)\ndef g(machine): sys.exit(8)\n"
         )
-        with Testbed(path) as testbed:
-            for command in ([sys.executable, "-c", CLIENT], [compile_c(C_CLIENT)]):
-                done = subprocess.run(
-                    command,
-                    env=testbed.environment(),
-                    input="\n",
-                    capture_output=True,
-                    text=True,
-                    check=False,
-                )
-                assert (done.returncode, done.stdout) in [(0, "Unknown Error\n"), (0, "999 0\n")]
-                assert done.stderr.splitlines() == [
-                    "nvemu: a change of the machine: the scenario's function failed: "
-                    "SystemExit: 8 (lab.py:8)",
-                    f"nvemu: {TEMPERATURE}, fault[0]: the scenario's function failed, "
-                    "the call answers UNKNOWN: SystemExit: 9 (lab.py:6)",
-                ]
+        for command in ([sys.executable, "-c", CLIENT], [compile_c(C_CLIENT)]):
+            done = run_in(path, command, "\n")
+            assert (done.returncode, done.stdout) in [(0, "Unknown Error\n"), (0, "999 0\n")]
+            assert done.stderr.splitlines() == [
+                "nvemu: a change of the machine: the scenario's function failed: "
+                "SystemExit: 8 (lab.py:8)",
+                f"nvemu: {TEMPERATURE}, fault[0]: the scenario's function failed, "
+                "the call answers UNKNOWN: SystemExit: 9 (lab.py:6)",
+            ]
 
-    def test_leave_the_host_s_signal_handlers_alone(self, script: Callable[[str], Path]) -> None:
+    def test_leave_the_host_s_signal_handlers_alone(
+        self, script: Callable[[str], Path], run_in: Callable[..., Done]
+    ) -> None:
         path = script(
             HEAD + "import os, signal, time\n@fault('nvmlDeviceGetTemperature')\n"
             "def f(call):\n    os.kill(os.getpid(), signal.SIGTERM)\n    time.sleep(5)\n"
         )
         client = "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
-        with Testbed(path) as testbed:
-            done = subprocess.run(
-                [sys.executable, "-c", client + CLIENT],
-                env=testbed.environment(),
-                input="\n",
-                capture_output=True,
-                text=True,
-                check=False,
-            )
+        done = run_in(path, [sys.executable, "-c", client + CLIENT], "\n")
         assert (done.returncode, done.stdout, done.stderr) == (7, "", "")
 
     def test_get_the_real_answer_when_they_call_themselves(self) -> None:
@@ -537,7 +510,10 @@ class TestFunctionsAtWork:
         assert seen == [(1, COOL), (1, COOL)]
 
     def test_in_c_get_the_real_answer_when_they_call_themselves(
-        self, script: Callable[[str], Path], compile_c: Callable[[str], Path]
+        self,
+        script: Callable[[str], Path],
+        run_in: Callable[..., Done],
+        compile_c: Callable[[str], Path],
     ) -> None:
         path = script(
             HEAD + "import ctypes\n@fault('nvmlDeviceGetTemperature')\ndef f(call):\n"
@@ -547,14 +523,7 @@ class TestFunctionsAtWork:
             "    nvml.nvmlDeviceGetTemperature(device, 0, ctypes.byref(read))\n"
             "    return {'temp': read.value + call.number}\n"
         )
-        with Testbed(path) as testbed:
-            done = subprocess.run(
-                [compile_c(C_CLIENT)],
-                env=testbed.environment(),
-                capture_output=True,
-                text=True,
-                check=False,
-            )
+        done = run_in(path, [compile_c(C_CLIENT)])
         assert (done.stdout, done.stderr) == (f"0 {COOL + 1}\n", "")
 
 
