@@ -33,9 +33,10 @@ NVEMU = (
 
 @pytest.fixture(scope="session", autouse=True)
 def _said_as_at_a_desk() -> Iterator[None]:
-    """A pytest that a test starts prints the same on a CI machine, where it would say more."""
+    """What a test starts prints the same everywhere: pytest says more on a CI machine, and tables
+    are as wide as COLUMNS, which pytest-xdist sets."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("CI", "BUILD_NUMBER"):
+        for name in ("CI", "BUILD_NUMBER", "COLUMNS"):
             patch.delenv(name, raising=False)
         yield
 
