@@ -1,6 +1,7 @@
 """Compiling the stubs: each library's source once, then one link for each driver version.
 
-A build leaves `<folder>/<driver version>/<soname>`, such as `550.163.01/libcuda.so.1`.
+A build leaves `<folder>/<driver version>/<soname>`, such as `550.163.01/libcuda.so.1`, and
+`<folder>/audit.so`, which watches what the dynamic loader does.
 Standard library only: it runs inside the package's build.
 """
 
@@ -46,7 +47,15 @@ def build(into: Path, compiler: str | None = None) -> list[Path]:
         objects = {name: Path(work, f"{name}.o") for name in sources}
         list(pool.map(lambda n: _compile(command, sources[n], objects[n]), sources))
         jobs = [(library, driver) for library in SONAMES for driver in drivers(library)]
-        return list(pool.map(lambda job: _link(command, objects, Path(work), into, *job), jobs))
+        stubs = pool.map(lambda job: _link(command, objects, Path(work), into, *job), jobs)
+        return [*stubs, _build_audit(command, Path(work), into)]
+
+
+def _build_audit(command: list[str], work: Path, into: Path) -> Path:
+    fresh = work / "audit.so"
+    link = ["-shared", "-Wl,-z,relro", "-Wl,-z,now", "-Wl,-s"]
+    _run([*command, *COMPILE.split(), *link, "-o", str(fresh), str(HERE / "src" / "audit.c")])
+    return _put(fresh, into / "audit.so")
 
 
 def _link(
@@ -55,14 +64,17 @@ def _link(
     forward = work / f"forward-{library}-{driver}.o"
     _compile(command, HERE / "src" / "forward.c", forward, [f'-DNVEMU_DRIVER="{driver}"'])
     shared = [str(objects[library]), str(objects["python"])]
-    target = into / driver / SONAMES[library]
-    target.parent.mkdir(parents=True, exist_ok=True)
     fresh = work / f"{library}-{driver}.so"
     script = HERE / "gen" / f"{library}-{driver}.map"
     names = [f"-Wl,-soname,{SONAMES[library]}", f"-Wl,--version-script={script}"]
     inputs = [*shared, str(forward), "-lpthread", "-ldl"]
     _run([*command, *LINK.split(), *names, "-o", str(fresh), *inputs])
-    # Renamed into place: a process that has the old one mapped keeps it.
+    return _put(fresh, into / driver / SONAMES[library])
+
+
+def _put(fresh: Path, target: Path) -> Path:
+    """Renamed into place: a process that has the old one mapped keeps it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
     staged = target.with_suffix(".new")
     shutil.copy(fresh, staged)
     staged.replace(target)
