@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
-
 from ..api import NULL_PAGE
 from . import convert
+from .showing import ALL, INPUTS, WORDS, element_finder, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
     from ..api import Function, Library, Parameter
 
 __all__ = ["Call"]
-
-SHOWN = 16  # elements of an array that a trace shows
 
 
 class Call:
@@ -59,28 +56,11 @@ class Call:
 
     def arguments(self, succeeded: bool) -> dict[str, Any]:
         """The arguments by C name, as plain values; outputs only when the call `succeeded`."""
-        if self.function.parameters is None:
-            return {}
-        return {
-            parameter.name: self._value(parameter, word, succeeded)
-            for parameter, word in zip(self.function.parameters, self.words)
-        }
+        return shown(self, ALL if succeeded else INPUTS if self.handled else WORDS)
 
-    def _value(self, parameter: Parameter, word: Any, succeeded: bool) -> Any:
-        if not parameter.is_pointer:
-            return self._scalar(parameter.type, word)
-        if word < NULL_PAGE:
-            return hex(word) if word else None
-        if parameter.type == "void" or not (succeeded or (parameter.is_input and self.handled)):
-            return hex(word)
-        if parameter.type == "char" and parameter.length:
-            return convert.read_text(word)
-        if parameter.length:
-            length = self.length(parameter)
-            if self._rooms is not None:  # a fault may have written another count
-                length = min(length, self._rooms.get(parameter.name, length))
-            return self._elements(parameter, word, length)
-        return self._elements(parameter, word, 1)[0]
+    def words_shown(self) -> dict[str, Any]:
+        """The arguments by C name with pointers as they are: before anybody has followed them."""
+        return shown(self, WORDS)
 
     def length(self, parameter: Parameter) -> int:
         """How many elements an array of the client has."""
@@ -111,43 +91,16 @@ class Call:
         }
         return self._rooms
 
+    def filled(self, parameter: Parameter) -> int:
+        """How many elements an array has after the call, as far as the client has room."""
+        length = self.length(parameter)
+        if self._rooms is None:
+            return length
+        return min(length, self._rooms.get(parameter.name, length))  # a fault may have written it
+
     def element_type(self, parameter: Parameter, address: int) -> Any:
         """The C type of what a pointer points to, a struct in the client's version."""
-        types = self.library.api.types
-        kind = types[parameter.type]
-        if types.is_struct(parameter.type):
-            kind = types.versions(parameter.versions).get(convert.int_at(address), kind)
-        return kind
-
-    def _elements(self, parameter: Parameter, address: int, length: int) -> list[Any]:
-        kind = self.element_type(parameter, address)
-        array = (kind * max(0, min(length, SHOWN))).from_address(address)
-        return [self._plain(parameter.type, element) for element in array]
-
-    def _plain(self, type_name: str, value: Any) -> Any:
-        if hasattr(value, "_fields_"):
-            return {name: self._field(getattr(value, name)) for name, *_ in value._fields_}
-        return self._scalar(type_name, value)
-
-    def _field(self, value: Any) -> Any:
-        if isinstance(value, ctypes.Union):  # which member it is, the call alone knows
-            return hex(int.from_bytes(bytes(value), "little"))
-        if hasattr(value, "_fields_"):
-            return self._plain("", value)
-        if hasattr(value, "_length_"):
-            return [self._field(element) for element in value[:SHOWN]]
-        return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-
-    def _scalar(self, type_name: str, value: Any) -> Any:
-        types = self.library.api.types
-        if type_name in self.library.api.handle_types:
-            return self.library.describe(self.library.handles(type_name).objects.get(value), value)
-        if types.is_enum(type_name):
-            names = [name for name, number in types.members(type_name).items() if number == value]
-            return names[0] if names else value
-        if isinstance(value, bytes):
-            return value.decode("latin-1")
-        return self._plain("", value) if hasattr(value, "_fields_") else value
+        return element_finder(self.library.api, parameter)(address)
 
 
 def _address(text: str) -> list[str]:

@@ -56,7 +56,9 @@ def report(what: str, error: BaseException) -> None:
 
 
 def told(error: BaseException) -> str:
-    """The traceback of an exception, for the trace."""
+    """The traceback of an exception, for the trace: without the halves of surrogate pairs that a
+    file's name brings, as not all readers of JSON take them."""
     import traceback
 
-    return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -143,8 +143,11 @@ class Faults:
 
     def decide(self, call: Call, session: Session) -> Optional[Rule]:
         """The rule that fires on this call. All that match count it, also those behind it."""
+        thread = get_native_id()
+        if not self.rules and thread in self._threads:
+            return None  # as on most calls that are looked at: those of a trace
         with self._lock:
-            self._threads.setdefault(get_native_id(), len(self._threads) + 1)
+            self._threads.setdefault(thread, len(self._threads) + 1)
             firing = [rule for rule in self.rules if rule.fires(call, session)]
         return firing[0] if firing else None
 

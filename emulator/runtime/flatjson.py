@@ -1,4 +1,4 @@
-"""JSON with the C scanner that the `json` module is built on, and without that module.
+"""JSON with the C scanner and encoder that the `json` module is built on, and without that module.
 
 `import json` takes as long as starting Python and `ctypes` together (it brings `re`, `enum` and
 `functools`), which is most of what a cold start may cost. Where an interpreter lacks the
@@ -9,17 +9,18 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Callable, Optional
 
 __all__ = ["dumps", "loads"]
 
 try:
     from _json import encode_basestring_ascii as _quote
+    from _json import make_encoder as _make_encoder
     from _json import make_scanner as _make_scanner
 except ImportError:
     from json import dumps as _quote
 
-    _make_scanner = None  # type: ignore[assignment, misc]
+    _make_encoder = _make_scanner = None  # type: ignore[assignment, misc]
 
 
 class _Context:
@@ -49,16 +50,42 @@ def loads(text: str) -> Any:
 
 
 def dumps(value: Any) -> str:
-    """`value` (None, bool, int, float, str, list, tuple, dict) as one line of JSON."""
+    """`value` (None, bool, int, float, str, list, tuple, dict by str) as one line of JSON.
+
+    Neither infinity nor what is no number is JSON: they become texts.
+    """
+    if _encode is not None:
+        try:
+            return "".join(_encode(value, 0))
+        except ValueError:
+            pass  # such a number
+    return _dumps(value)
+
+
+def _dumps(value: Any) -> str:
     if isinstance(value, str):
         return _quote(value)
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, float) and value - value != 0:
-        return _quote(repr(value))  # neither infinity nor what is no number is JSON
+        return _quote(repr(value))
     if isinstance(value, (int, float)):
         return repr(value)
     if isinstance(value, dict):
-        pairs = (f"{dumps(str(key))}: {dumps(item)}" for key, item in value.items())
+        pairs = (f"{_dumps(str(key))}: {_dumps(item)}" for key, item in value.items())
         return "{" + ", ".join(pairs) + "}"
-    return "[" + ", ".join(dumps(item) for item in value) + "]"
+    return "[" + ", ".join(_dumps(item) for item in value) + "]"
+
+
+def _encoder() -> Optional[Callable[[Any, int], tuple[str, ...]]]:
+    """The C encoder; None where there is none, or one that is made in another way."""
+    if _make_encoder is None:
+        return None
+    try:
+        # markers, default, quote, indent, two separators, sort_keys, skipkeys, allow_nan
+        return _make_encoder(None, list, _quote, None, ": ", ", ", False, False, False)
+    except TypeError:
+        return None
+
+
+_encode = _encoder()

@@ -31,6 +31,7 @@ class Observer:
         self.record: Optional[Sink] = session.sink
         if self.record is None and plan.get("trace"):
             self.record = Trace(plan["trace"]).write
+        self._says_begun = bool(plan.get("begun"))
 
     def observe(
         self,
@@ -43,6 +44,8 @@ class Observer:
         """Make one call with its faults asked first and its record written."""
         call = Call(library, function, words)
         began = time.time_ns()
+        if self._says_begun:
+            self._announce(call, began, call.words_shown(), "CALLED")
         self.session.machine.catch_up()
         rule = self.faults.decide(call, self.session)
         if not handled and (rule is None or rule.code is None):
@@ -67,13 +70,18 @@ class Observer:
         from .effects import perform  # here, as most faults only return a code
 
         def announce(what: str) -> None:
-            if self.record is not None:
-                record = self._base(call.library, call.function.name, began)
-                arguments = call.arguments(succeeded=False)
-                ending = {"arguments": arguments, "code": None, "status": what, "fault": rule.name}
-                self.record({**record, **ending})
+            self._announce(call, began, call.arguments(succeeded=False), what, fault=rule.name)
 
         return perform(rule, call, self.session, lambda: answer(*call.words), announce)
+
+    def _announce(
+        self, call: Call, began: int, arguments: dict[str, Any], what: str, **more: str
+    ) -> None:
+        """Trace a call that may have no end, and what it has met with."""
+        if self.record is not None:
+            record = self._base(call.library, call.function.name, began)
+            ending = {"arguments": arguments, "code": None, "status": what, **more}
+            self.record({**record, **ending})
 
     def note(self, library: Library, function: str, arguments: dict[str, Any], code: int) -> None:
         """Trace a call that came by no slot."""

@@ -4,7 +4,11 @@ A record has: `t` (nanoseconds of the wall clock at the call), `us` (microsecond
 `tid`, `library`, `function`, `arguments`, `code`, `status`, and, where they apply, `fault` (its
 name), `handler: false` and `error` (the traceback of an exception inside nvemu). Before a fault
 blocks a call, sends a signal in it or ends the process, the call has a record with `code` null and
-the `status` "BLOCKED", "SIGNAL n" or "EXIT n".
+the `status` "BLOCKED", "SIGNAL n" or "EXIT n". Where the plan has `begun`, each call has a record
+with `code` null and the status "CALLED" before anything is done about it.
+
+`t` comes first: where a killed process has left half a record, the next one begins at `{"t": `,
+which no text inside a record holds (its quotes are escaped).
 """
 
 from __future__ import annotations
@@ -18,7 +22,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["Trace"]
+__all__ = ["COMMANDS", "Trace"]
+
+COMMANDS = "commands.jsonl"
 
 
 class Trace:
@@ -27,20 +33,39 @@ class Trace:
     The file is opened for each record: a number kept open would be the host's own file after it
     closed all that it did not open (a daemon does). What cannot be written is said once; the call
     it was about is answered all the same.
+
+    A process's command line goes to `commands.jsonl` beside it, before the process's first record.
     """
 
     FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self._pid = 0
 
     def write(self, record: dict[str, Any]) -> None:
         """Append one record."""
+        if record["pid"] != self._pid:
+            self._pid = record["pid"]
+            self._append(os.path.join(os.path.dirname(self.path), COMMANDS), _command(record))
+        self._append(self.path, record)
+
+    def _append(self, path: str, record: dict[str, Any]) -> None:
         try:
-            file = os.open(self.path, self.FLAGS, 0o600)
+            file = os.open(path, self.FLAGS, 0o600)
             try:
                 os.write(file, dumps(record).encode("ascii") + b"\n")
             finally:
                 os.close(file)
         except OSError as error:
-            say_once(f"the trace {self.path} is not complete: {error.strerror}")
+            say_once(f"the trace {path} is not complete: {error.strerror}")
+
+
+def _command(record: dict[str, Any]) -> dict[str, Any]:
+    """The process that a record is the first of."""
+    try:
+        with open("/proc/self/cmdline", encoding="utf-8", errors="replace") as file:
+            words = file.read().rstrip("\0").split("\0")
+    except OSError:
+        words = []
+    return {"t": record["t"], "pid": record["pid"], "command": words}
