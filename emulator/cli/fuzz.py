@@ -22,8 +22,8 @@ from ..machine import NEWEST
 from ..scenario import Scenario, load, names
 from ..testbed.program import ProgramError
 from .ending import end_like, leave_no_core, refuse
+from .launching import replacement
 from .options import driver_option, gpus_option
-from .run import replacement
 
 if TYPE_CHECKING:
     from ..fuzzing import Finding, Fuzzer

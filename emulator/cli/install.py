@@ -23,8 +23,8 @@ from ..scenario.loader import copies
 from ..testbed import PACKAGE, boot_of, furnish, libraries, write_plan
 from ..testbed.replacing import write
 from ..testbed.testbed import check_name
+from .launching import choose
 from .options import driver_option, gpus_option, scenario_option
-from .run import choose
 from .stubs import warn_without_libpython
 
 __all__ = ["command"]

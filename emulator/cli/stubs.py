@@ -13,8 +13,8 @@ from ..scenario import Scenario
 from ..testbed import TestbedError, furnish, write_plan
 from ..testbed.libpython import find_libpython
 from .groups import Group
+from .launching import choose
 from .options import driver_option
-from .run import choose
 
 __all__ = ["command"]
 

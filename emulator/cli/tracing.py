@@ -1,93 +1,122 @@
-"""Where `--trace` goes: a file of JSON lines, or readable lines on stderr; as the calls happen."""
+"""Where a trace goes while the program runs: to a file, or to stderr; as the calls happen."""
 
 from __future__ import annotations
 
-import os
+import select
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 import click
-import msgspec
 
-from ..trace import line
+from ..trace import Format, Record, Splitter
 
-__all__ = ["Follower", "target"]
+__all__ = ["STDERR", "Follower", "Output", "target"]
 
 PAUSE = 0.05  # seconds between two looks at the trace
+CHUNK = 1 << 20  # bytes that are read at a time
+
+STDERR = "-"  # as a target's name
+
+
+@dataclass(frozen=True)
+class Output:
+    """What becomes of a trace.
+
+    Attributes:
+        target: a file's name, or `STDERR`.
+        make: makes its format, given the trace's file.
+        option: the option that named the target, for what is said of it.
+    """
+
+    target: str
+    make: Callable[[Path], Format]
+    option: str
+
+    def open(self) -> FileIO:
+        """The target, written to without a buffer, so that lines come in whole ones.
+
+        A pipe waits for its reader here.
+
+        Raises:
+            click.BadParameter: it cannot be written.
+        """
+        if self.target == STDERR:
+            return FileIO(2, "wb", closefd=False)
+        try:
+            return FileIO(self.target, "wb")
+        except OSError as error:
+            problem = f"{self.target}: {error.strerror}"
+            raise click.BadParameter(problem, param_hint=f"'{self.option}'") from None
 
 
 class Follower:
-    """While the program runs, follows its trace to `target`: a file's name, `-`, or None.
+    """Writes a program's trace while it runs.
 
     Raises:
-        click.BadParameter: on entering, the file cannot be written.
+        click.BadParameter: the target cannot be written.
     """
 
-    def __init__(self, source: Path, target: str | None) -> None:
-        self.source = source
-        self.target = target
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._follow, daemon=True)
-        self._first = 0
+    def __init__(self, output: Output) -> None:
+        self.output = output
+        self._file = output.open()
 
-    def __enter__(self) -> None:
-        if self.target is not None:
-            self._output = _opened(self.target)
-            self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        if self.target is not None:
-            self._ended.set()
-            self._thread.join()
-
-    def _follow(self) -> None:
+    @contextmanager
+    def following(self, source: Path) -> Iterator[None]:
+        """Within the `with` block, follow the trace's file `source`."""
+        ended = threading.Event()
+        thread = threading.Thread(target=self._follow, args=(source, ended), daemon=True)
+        thread.start()
         try:
-            with self._output as output:
-                for record in self._records():
-                    output.write(self._readable(record) if self.target == "-" else record)
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    def _follow(self, source: Path, ended: threading.Event) -> None:
+        try:
+            with self._file as file:
+                made = self.output.make(source)
+                _write(file, made.begin())
+                for records in _batches(source, ended):
+                    _write(file, b"".join(map(made.take, records)))
+                _write(file, made.end())
         except BrokenPipeError:
             pass  # nobody reads it any more
         except OSError as error:
-            click.echo(f"nvemu: --trace {self.target}: {error.strerror}", err=True)
+            what = f"{self.output.option} {self.output.target}"
+            click.echo(f"nvemu: {what}: {error.strerror}", err=True)
 
-    def _records(self) -> Iterator[bytes]:
-        """The trace's lines until the program has ended."""
-        rest = b""
-        with self.source.open("rb") as file:
-            ended = False
-            while not ended:
-                ended = self._ended.wait(PAUSE)  # asked before reading: what is there then is all
-                *lines, rest = (rest + file.read()).split(b"\n")
-                yield from (record + b"\n" for record in lines)
-        if rest:  # a process was killed while it wrote this
-            yield rest + b"\n"
 
-    def _readable(self, record: bytes) -> bytes:
-        try:
-            fields = msgspec.json.decode(record)
-        except msgspec.DecodeError:
-            return record
-        self._first = self._first or fields["pid"]
-        mark = "" if fields["pid"] == self._first else f"[pid {fields['pid']}] "
-        return f"{mark}{line(fields)}\n".encode("utf-8", "backslashreplace")
+def _batches(source: Path, ended: threading.Event) -> Iterator[Iterator[Record]]:
+    """A trace's records until the program has ended, as they come."""
+    splitter = Splitter()
+    with source.open("rb") as file:
+        is_last = False
+        while not is_last:
+            is_last = ended.wait(PAUSE)  # asked before reading: what is there then is all
+            while data := file.read(CHUNK):
+                yield splitter.feed(data)
+    yield splitter.end()
 
 
 def target(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """Check the value of `--trace`: what looks like an option is one that went astray."""
-    if value is not None and value != "-" and (not value or value.startswith("-")):
+    """Check the name of a file to write to: what looks like an option is one that went astray."""
+    if value is not None and value != STDERR and (not value or value.startswith("-")):
         problem = f"expected a file or -, found {value!r}"
         raise click.BadParameter(problem, ctx, parameter)
     return value
 
 
-def _opened(target: str) -> BinaryIO:
-    """The trace's target, written to without a buffer, so that lines come in whole ones."""
-    if target == "-":
-        return os.fdopen(2, "wb", buffering=0, closefd=False)
-    try:
-        return Path(target).open("wb", buffering=0)
-    except OSError as error:
-        problem = f"{target}: {error.strerror}"
-        raise click.BadParameter(problem, param_hint="'--trace'") from None
+def _write(file: FileIO, data: bytes) -> None:
+    """Write all of `data`, also to what somebody else has made non-blocking."""
+    rest = memoryview(data)
+    while rest:
+        written = file.write(rest)
+        if written is None:
+            select.select([], [file], [])
+        else:
+            rest = rest[written:]

@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import IO, Any
 
 import hypothesis
-import msgspec
 from msgspec import Struct
 
 from ..scenario import Scenario, ScenarioError, dumps
@@ -32,6 +31,7 @@ from ..scenario.times import parse_duration
 from ..strategies import scenarios
 from ..testbed import Testbed, TestbedError
 from ..testbed.program import NOT_FOUND, ProgramError
+from ..trace import whole
 from .shrinking import smaller, weight
 
 __all__ = ["Finding", "Fuzzer", "Outcome", "Unplayable", "draw", "ends_programs"]
@@ -354,11 +354,10 @@ def _tail(file: Path, size: int) -> bytes:
 
 
 def _last_call(trace: Path) -> str:
-    """The last call that the trace tells of; a line that a killed process left off is none."""
+    """The last call that the trace tells of."""
     for line in reversed(_tail(trace, _TRACE).splitlines()):
-        with suppress(msgspec.DecodeError):
-            record = msgspec.json.decode(line)
-            return f"{record['function']} = {record.get('status', record['code'])}"
+        for _, fields in reversed(list(whole(line))):
+            return f"{fields['function']} = {fields.get('status', fields['code'])}"
     return ""
 
 

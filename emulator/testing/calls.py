@@ -10,13 +10,9 @@ Functions are named as in a fault: exactly, by a glob, or by "getters" and "sett
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
 from typing import Any, overload
 
-from ..scenario import UnknownNameError
-from ..scenario.errors import nearest
-from ..trace import line
-from ..vocabulary import vocabulary
+from ..trace import functions_named, line
 
 __all__ = ["Call", "Calls", "Verdict"]
 
@@ -212,19 +208,9 @@ class Calls:
         return (at for at in range(start, len(self)) if self[at].function in names)
 
 
-@cache
 def _names(functions: tuple[str, ...]) -> frozenset[str]:
     """The functions meant; a name that means none is a slip that would make a test pass."""
-    known = vocabulary()
-    names: set[str] = set()
-    for function in functions:
-        found = set().union(*(known.named(library, function) for library in known.functions))
-        if not found:
-            problem = f"expected a function of NVML or CUDA, found {function!r}"
-            everything = set().union(*known.functions.values())
-            raise UnknownNameError(problem + nearest(function, everything))
-        names.update(found)
-    return frozenset(names)
+    return frozenset().union(*map(functions_named, functions))
 
 
 def _short(call: Call) -> str:

@@ -14,8 +14,6 @@ from contextlib import ExitStack, suppress
 from threading import RLock
 from typing import Any
 
-import msgspec
-
 from ..control import Control
 from ..emulation import Emulation, EmulationError, loaded_driver
 from ..machine import Device, Machine
@@ -25,7 +23,7 @@ from ..scenario import Scenario
 from ..scenario.errors import unhandled_text
 from ..scenario.loader import damages
 from ..testbed import Testbed
-from ..trace import line
+from ..trace import line, records
 from .calls import Calls
 from .tee import Tee
 
@@ -211,10 +209,7 @@ class EmulatedGpus(Control):
         """The calls of programs from a place in the trace's file on."""
         if self._testbed is None or not self._testbed.trace_file.exists():
             return Calls(())
-        with self._testbed.trace_file.open("rb") as file:
-            file.seek(start)
-            lines = [text for text in file if text.endswith(b"\n")]
-        return Calls.of(map(msgspec.json.decode, lines))
+        return Calls.of(records(self._testbed.trace_file, start))
 
     # ---- from one scenario to the next, and to the end
 

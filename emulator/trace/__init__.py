@@ -1,0 +1,26 @@
+"""Traces: reading what the runtime writes, choosing calls of it, and showing them."""
+
+from .choosing import Choice, failed, functions_named
+from .chrome import Chrome
+from .formats import Format, Json, Text
+from .lines import line
+from .reading import Commands, Record, Splitter, records, whole
+from .summary import Summary, SummaryJson
+
+__all__ = [
+    "Choice",
+    "Chrome",
+    "Commands",
+    "Format",
+    "Json",
+    "Record",
+    "Splitter",
+    "Summary",
+    "SummaryJson",
+    "Text",
+    "failed",
+    "functions_named",
+    "line",
+    "records",
+    "whole",
+]
