@@ -36,6 +36,7 @@ __all__ = [
     "recorded_tables",
     "save_table",
     "table_path",
+    "version_in_name",
 ]
 
 _HERE = Path(__file__).resolve().parent
@@ -165,6 +166,12 @@ def difference(expected: SymbolTable, actual: SymbolTable) -> Difference:
         changed=tuple((old[n], new[n]) for n in sorted(old.keys() & new) if old[n] != new[n]),
         soname=None if expected.soname == actual.soname else (expected.soname, actual.soname),
     )
+
+
+def version_in_name(path: Path) -> str | None:
+    """The driver version that the file behind a library's links is named after."""
+    match = re.search(r"\.so\.(\d+\.\d+(?:\.\d+)*)$", path.resolve().name)
+    return match[1] if match else None
 
 
 def table_path(soname: str, driver: str, folder: Path = TABLES) -> Path:

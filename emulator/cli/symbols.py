@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import click
@@ -16,6 +15,7 @@ from ..symbols import (
     load_table,
     read_library,
     recorded_tables,
+    version_in_name,
 )
 from .groups import Group
 from .options import driver_option
@@ -136,12 +136,6 @@ def candidates(found: SymbolTable) -> dict[tuple[str, str], SymbolTable]:
         for library in named or SONAMES
         for driver, table in recorded_tables(library).items()
     }
-
-
-def version_in_name(path: Path) -> str | None:
-    """The driver version that the file behind a library's links is named after."""
-    match = re.search(r"\.so\.(\d+\.\d+(?:\.\d+)*)$", path.resolve().name)
-    return match[1] if match else None
 
 
 def likeness(one: SymbolTable, other: SymbolTable) -> float:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Optional
 
     from ..api import Function, Library
+    from .forwarding import Forwarding
     from .session import Session
 
 __all__ = ["Attachment"]
@@ -55,6 +56,7 @@ class Attachment:
         self._slots = (ctypes.c_size_t * control.count).from_address(control.slots)
         self._callbacks: dict[tuple[int, str], Any] = {}
         self._answers: dict[int, Callable[..., Any]] = {}
+        self._forwarding: Optional[Forwarding] = None
         self.targets = {repr(self.bind)}  # how Python names the callbacks that ctypes calls
         self._bind = ctypes.CFUNCTYPE(None, ctypes.c_uint32, ctypes.c_void_p)(self.bind)
         self.bind_address = ctypes.cast(self._bind, ctypes.c_void_p).value
@@ -113,6 +115,8 @@ class Attachment:
         handled = self.api.is_handled(function.name)
         if session is None:
             way = "idle"
+        elif session.plan.get("real"):
+            way = "forwarded"
         else:
             way = "observed" if session.watches(function.name, handled) else "plain"
         made = self._callbacks.get((slot, way))
@@ -131,8 +135,24 @@ class Attachment:
         return answer
 
     def _observed(self, function: Function) -> Callable[..., Any]:
-        answer = self._plain(function)
-        handled = self.api.is_handled(function.name)
+        return self._watched(function, self._plain(function), self.api.is_handled(function.name))
+
+    def _forwarded(self, function: Function) -> Callable[..., Any]:
+        return self._watched(function, self._real().answer(function), handled=True)
+
+    def _real(self) -> Forwarding:
+        """The real library that answers in this session."""
+        if self._forwarding is None:
+            from .forwarding import Forwarding  # here, as few programs need it
+
+            assert self.session is not None
+            path = self.session.plan["real"][self.api.name]
+            self._forwarding = Forwarding(self.library, path)
+        return self._forwarding
+
+    def _watched(
+        self, function: Function, answer: Callable[..., Any], handled: bool
+    ) -> Callable[..., Any]:
         idle = self._idle(function)
 
         def call(*words: Any) -> Any:

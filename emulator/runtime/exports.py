@@ -1,4 +1,4 @@
-"""Where the functions of a loaded stub are."""
+"""Where the functions of a loaded library are, and which of them is where."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
 
-__all__ = ["symbol_finder"]
+__all__ = ["name_at", "symbol_finder"]
 
 
 class _Info(ctypes.Structure):
@@ -39,8 +39,19 @@ def symbol_finder(address: int) -> Callable[[str], int]:
     return find
 
 
-def _library_at(address: int) -> Any:
+def name_at(address: int) -> str:
+    """The function that some library exports at exactly this address; empty if none does."""
+    info = _information(address)
+    return os.fsdecode(info.name) if info.name and info.address == address else ""
+
+
+def _information(address: int) -> _Info:
     info = _Info()
     ctypes.CDLL(None).dladdr(ctypes.c_void_p(address), ctypes.byref(info))
+    return info
+
+
+def _library_at(address: int) -> Any:
+    info = _information(address)
     # By the name it was loaded under: the file may be gone by now.
     return ctypes.CDLL(os.fsdecode(info.file), os.RTLD_NOLOAD | os.RTLD_LAZY)

@@ -26,7 +26,7 @@ from ..symbols import exported
 from . import damage
 from .replacing import link, write
 
-__all__ = ["States", "lay_out", "readable", "search_path"]
+__all__ = ["States", "lay_out", "put", "readable", "search_path"]
 
 #: A scenario's loader states as checked.
 States = Mapping[str, Any]
@@ -91,17 +91,25 @@ def lay_out(folder: Path, driver: str, states: States) -> None:
 def _put(place: Path, library: str, driver: str, copy: Loader) -> None:
     if copy.state == "absent":
         return
+    make = _CONTENTS.get(copy.state)
+    file = put(place, library, driver, make and make(library, driver, copy))
+    if copy.state == "unreadable":
+        file.chmod(0)
+
+
+def put(place: Path, library: str, driver: str, content: bytes | None) -> Path:
+    """Put a library of this content into a folder, under all of its names; None makes the links to
+    it alone. Gives the file."""
     soname = SONAMES[library]
     base = soname.removesuffix(".1")
     # The file is a copy of the stub, as real as a driver's: some programs resolve the links and
     # open what is behind.
     file = place / f"{base}.{driver}"
-    if copy.state in _CONTENTS:
-        write(file, _CONTENTS[copy.state](library, driver, copy), mode=0o755)
-    if copy.state == "unreadable":
-        file.chmod(0)
+    if content is not None:
+        write(file, content, mode=0o755)
     link(place / soname, file.name)
     link(place / base, soname)
+    return file
 
 
 def readable(folder: Path, states: States) -> Path | None:

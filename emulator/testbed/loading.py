@@ -14,7 +14,7 @@ from ..scenario.loader import Loader
 from ..stubfiles import SONAMES
 from .libraries import States
 
-__all__ = ["verify"]
+__all__ = ["ask", "verify"]
 
 #: What the loader passes over, to go on along the search path.
 _PASSED_OVER = ("absent", "broken-symlink", "unreadable", "wrong-class")
@@ -22,19 +22,18 @@ _PASSED_OVER = ("absent", "broken-symlink", "unreadable", "wrong-class")
 _NOT_FOUND = "{}: cannot open shared object file: No such file or directory"
 _WRONG_CLASS = "{}: wrong ELF class: ELFCLASS32"
 
-#: For each soname what the loader says of it; or, if it can be loaded, the path it is loaded from.
+#: For each soname what the loader says of it; or, if it can be loaded, the file it is loaded from.
+#: The C library's handle of a library begins with where it is and what it is called.
 _PROBE = """
 import ctypes, os, sys
 for name in sys.argv[1:]:
     try:
-        ctypes.CDLL(name)
+        library = ctypes.CDLL(name)
     except OSError as error:
         print("error", error)
     else:
-        with open("/proc/self/maps") as maps:
-            paths = [line.split(None, 5)[5].strip() for line in maps if line.count("/")]
-        base = name.partition(".so")[0] + ".so"
-        print("path", next((p for p in paths if os.path.basename(p).startswith(base)), name))
+        path = ctypes.c_char_p.from_address(library._handle + ctypes.sizeof(ctypes.c_void_p))
+        print("path", os.path.realpath(os.fsdecode(path.value)))
 """
 
 
@@ -48,7 +47,7 @@ def verify(states: States, path: str) -> str | None:
     doubtful = {library: expected for library in states if (expected := _refusal(states, library))}
     if not doubtful:
         return None
-    said = _ask([SONAMES[library] for library in doubtful], path)
+    said = ask([SONAMES[library] for library in doubtful], path)
     for (library, expected), (kind, text) in zip(doubtful.items(), said, strict=True):
         if (kind, text) != ("error", expected):
             found = f"would find {text}" if kind == "path" else f"would be told {text!r}"
@@ -76,8 +75,9 @@ def _refusal(states: States, library: str) -> str | None:
     return (_WRONG_CLASS if wrong else _NOT_FOUND).format(SONAMES[library])
 
 
-def _ask(sonames: list[str], path: str) -> list[tuple[str, str]]:
-    """What the loader says of each library: ("error", its message) or ("path", what it loads)."""
+def ask(sonames: list[str], path: str) -> list[tuple[str, str]]:
+    """What the dynamic loader, in a process of its own, says of each library along the search path
+    `path` and in the system's folders: ("error", its message) or ("path", the file it loads)."""
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", _PROBE, *sonames],
         env={"LD_LIBRARY_PATH": path},

@@ -1,0 +1,135 @@
+"""Calls that the machine's real library answers, in the place of handlers.
+
+The real library is loaded into the program's process beside its stub, by its path. A call reaches
+it with the C arguments as they came, and its result goes back as it is. Only two things are done
+with an answer:
+
+- A pointer that cuGetProcAddress gives is exchanged for the stub's function of the same name, since
+  what is called through it would be seen by nobody.
+- A device that is put out for its number is remembered, so that traces say GPU-0 of it; others are
+  shown by their handles.
+
+What is not seen: calls through the tables of function pointers that cuGetExportTable, cudbgGetAPI
+and nvmlInternalGetExportTable give, calls of functions that no recorded driver has, and reads and
+writes of libcuda's variables for debuggers, which are the stub's. What the real libraries ask of
+each other is seen as if the program had asked: NVML asks libcuda for its version.
+
+What differs for the program: a library that it closes stays loaded, and calls that static
+destructors make after its Python has ended are answered by the stub.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+from ..api import NULL_PAGE
+from .binding import prototype
+from .exports import name_at
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Optional
+
+    from ..api import Function, Library, Parameter
+
+    #: What is done with the C arguments of a call that succeeded.
+    After = Callable[[tuple[Any, ...]], None]
+
+__all__ = ["Forwarding"]
+
+#: Its own names come first for it, not those of the stub that the program is linked with.
+MODE = os.RTLD_NOW | os.RTLD_LOCAL | os.RTLD_DEEPBIND
+
+#: Functions that give others, and which of their parameters points to the place for it.
+GIVE_FUNCTIONS = {"cuGetProcAddress": 1, "cuGetProcAddress_v2": 1}
+
+
+class Numbered:
+    """A real device, of which just the number is known: an index in NVML, an ordinal in CUDA."""
+
+    __slots__ = ("index",)
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+
+class Forwarding:
+    """A real library at work behind a stub.
+
+    Args:
+        library: the API's state in this process; it is told of devices.
+        path: the real library.
+
+    Raises:
+        OSError: it cannot be loaded.
+    """
+
+    def __init__(self, library: Library, path: str) -> None:
+        self.library = library
+        self.api = library.api
+        self._path = path
+        self._loaded = ctypes.CDLL(path, MODE)
+
+    def answer(self, function: Function) -> Callable[..., Any]:
+        """What to call with the C arguments of a function.
+
+        Raises:
+            LookupError: the real library does not have it.
+        """
+        address = self._address(function.name)
+        if not address:
+            raise LookupError(f"{self._path} has no {function.name}")
+        call = prototype(self.api, function)(address)
+        after = self._after(function)
+        if after is None:
+            return call  # type: ignore[no-any-return]
+
+        def forward(*words: Any) -> Any:
+            status = call(*words)
+            if status == 0:
+                after(words)
+            return status
+
+        return forward
+
+    def _address(self, name: str) -> int:
+        symbol = getattr(self._loaded, name, None)
+        return 0 if symbol is None else ctypes.cast(symbol, ctypes.c_void_p).value or 0
+
+    def _after(self, function: Function) -> Optional[After]:
+        place = GIVE_FUNCTIONS.get(function.name)
+        if place is not None:
+            return lambda words: self._exchange(words[place])
+        key = self.api.device_parameter(function)
+        if key is None or self.api.device_keys.get(key.name) != "index":
+            return None
+        return self._learner(function.parameters or (), key)
+
+    def _exchange(self, put_out: int) -> None:
+        """Have the pointer at an address point to the stub's function in place of the real one."""
+        if put_out < NULL_PAGE:
+            return
+        pointer = ctypes.c_size_t.from_address(put_out)
+        name = name_at(pointer.value)
+        if name and self._address(name) == pointer.value:
+            pointer.value = self.library.symbol_address(name) or pointer.value
+
+    def _learner(self, parameters: tuple[Parameter, ...], key: Parameter) -> After:
+        """Remembers the device that is put out by the number that it was asked for."""
+        asked = parameters.index(key)
+        place, device = next(
+            (place, parameter)
+            for place, parameter in enumerate(parameters)
+            if parameter.type in self.api.device_types
+        )
+        kind, handles = self.api.types[device.type], self.library.handles(device.type)
+
+        def learn(words: tuple[Any, ...]) -> None:
+            if words[place] >= NULL_PAGE:
+                handle, number = kind.from_address(words[place]).value, words[asked]
+                known = handles.objects.get(handle)
+                if known is None or known.index != number:
+                    handles.name(handle, Numbered(number))
+
+        return learn
