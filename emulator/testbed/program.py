@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["NOT_EXECUTABLE", "NOT_FOUND", "ProgramError", "Relay"]
+__all__ = ["NOT_EXECUTABLE", "NOT_FOUND", "ProgramError", "Relay", "explained", "find"]
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # a shell's exit statuses
 
@@ -49,7 +49,17 @@ class Relay:
     Within the `with` block they neither end this process nor get lost, so that what it has set up
     for the program can be removed afterwards. In a thread that is not the main one nothing is
     held back, since Python handles signals in the main thread alone.
+
+    Attributes:
+        pid: the program that was started; None before.
+        received: the signals that came for it.
+        timed_out: whether it was ended as it took too long.
     """
+
+    def __init__(self) -> None:
+        self.pid: int | None = None
+        self.received: set[int] = set()
+        self.timed_out = False
 
     def __enter__(self) -> Relay:
         self._in_main = threading.current_thread() is threading.main_thread()
@@ -69,8 +79,18 @@ class Relay:
             signal.signal(signal.SIGCHLD, self._sigchld)
         signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
 
-    def run(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
+    def run(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        timeout: float | None = None,
+    ) -> int:
         """Run a program and wait for it.
+
+        Args:
+            command: its name and arguments.
+            environment: its variables.
+            timeout: seconds after which it is ended, with all that it started; None is never.
 
         Returns:
             Its exit status; for a program that a signal ended, the signal's number negated.
@@ -81,10 +101,40 @@ class Relay:
         early = self._take()
         if early:
             return -early
-        program = _start(command, environment, self._mask)
+        program = self.pid = _start(command, environment, self._mask)
+        limit = threading.Timer(timeout or 0, self._end, [program])
+        if timeout is not None:
+            limit.start()
         if self._in_main:
-            _hand_on_until_end(program)
+            self._hand_on_until_end(program)
+        else:
+            _wait(program)
+        if timeout is not None:
+            limit.cancel()
+            limit.join()
         return os.waitstatus_to_exitcode(os.waitpid(program, 0)[1])
+
+    def _end(self, program: int) -> None:
+        self.timed_out = True
+        end_tree(program)
+
+    def _hand_on_until_end(self, program: int) -> None:
+        """Return when the program has ended; it is still to be reaped."""
+        # SIGCHLD goes to any thread of the process, also one that throws it away, and with it the
+        # only notice. A thread that waits for the program sends its own, to this thread alone.
+        ended = threading.Event()
+        arguments = (program, ended, threading.get_ident())
+        watcher = threading.Thread(target=_announce_end, args=arguments, daemon=True)
+        watcher.start()
+        while not ended.is_set():
+            received = signal.sigwaitinfo((*FORWARDED, signal.SIGCHLD))
+            if received.si_signo == signal.SIGCHLD:
+                continue
+            self.received.add(received.si_signo)
+            if not _has_it(program, received):
+                with suppress(PermissionError):  # it has become another user
+                    os.kill(program, received.si_signo)
+        watcher.join()
 
     def _take(self) -> int:
         """A signal that is held back and would have ended this process; 0 when there is none."""
@@ -97,17 +147,21 @@ class Relay:
 def _start(
     command: Sequence[str], environment: Mapping[str, str], mask: set[int | signal.Signals]
 ) -> int:
-    path = _find(command[0])
+    path = find(command[0])
     try:
         return os.posix_spawn(
             path, list(command), environment, setsigmask=mask, setsigdef=IGNORED_BY_PYTHON
         )
     except OSError as error:
-        raise _explained(path, error) from None
+        raise explained(path, error) from None
 
 
-def _find(name: str) -> str:
-    """The path of a program; one of nvemu's own environment is found when PATH leads nowhere."""
+def find(name: str) -> str:
+    """The path of a program; one of nvemu's own environment is found when PATH leads nowhere.
+
+    Raises:
+        ProgramError: there is none.
+    """
     if os.sep in name:
         return name
     own = [str(Path(sys.argv[0]).parent.absolute()), sysconfig.get_path("scripts")]
@@ -120,7 +174,8 @@ def _find(name: str) -> str:
     raise ProgramError(f"cannot run {name}: there is no such program on PATH", NOT_FOUND)
 
 
-def _explained(path: str, error: OSError) -> ProgramError:
+def explained(path: str, error: OSError) -> ProgramError:
+    """The error for a program that the kernel did not start."""
     missing = isinstance(error, FileNotFoundError) and not os.path.exists(path)
     if missing or error.errno is None:
         reason = "there is no such file"
@@ -131,25 +186,36 @@ def _explained(path: str, error: OSError) -> ProgramError:
     return ProgramError(f"cannot run {path}: {reason}", NOT_FOUND if missing else NOT_EXECUTABLE)
 
 
-def _hand_on_until_end(program: int) -> None:
+def end_tree(root: int) -> None:
+    """Kill a process and all that it has started, as far as their parents are still there."""
+    tree = [root]
+    parents = _parents()
+    for pid in tree:  # it grows on the way
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGSTOP if pid == root else signal.SIGKILL)  # it must not react
+        tree += [child for child, parent in parents.items() if parent == pid]
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(root, signal.SIGKILL)
+
+
+def _parents() -> dict[int, int]:
+    """Process -> its parent, for all processes."""
+    found = {}
+    for entry in os.scandir("/proc"):
+        with suppress(OSError, ValueError):  # it has ended
+            fields = Path(entry.path, "stat").read_text(encoding="utf-8", errors="replace")
+            found[int(entry.name)] = int(fields.rpartition(")")[2].split()[1])
+    return found
+
+
+def _wait(program: int) -> None:
     """Return when the program has ended; it is still to be reaped."""
-    # SIGCHLD goes to any thread of the process, also one that throws it away, and with it the
-    # only notice. A thread that waits for the program sends its own, to this thread alone.
-    ended = threading.Event()
-    arguments = (program, ended, threading.get_ident())
-    watcher = threading.Thread(target=_announce_end, args=arguments, daemon=True)
-    watcher.start()
-    while not ended.is_set():
-        received = signal.sigwaitinfo((*FORWARDED, signal.SIGCHLD))
-        if received.si_signo != signal.SIGCHLD and not _has_it(program, received):
-            with suppress(PermissionError):  # it has become another user
-                os.kill(program, received.si_signo)
-    watcher.join()
+    with suppress(ChildProcessError):  # somebody else in this process reaped it
+        os.waitid(os.P_PID, program, os.WEXITED | os.WNOWAIT)
 
 
 def _announce_end(program: int, ended: threading.Event, waiting: int) -> None:
-    with suppress(ChildProcessError):  # somebody else in this process reaped it
-        os.waitid(os.P_PID, program, os.WEXITED | os.WNOWAIT)
+    _wait(program)
     ended.set()
     signal.pthread_kill(waiting, signal.SIGCHLD)
 

@@ -2,12 +2,19 @@
 
     lib/         the libraries, under each name that programs ask for, in the states that the
                  scenario has them in; lib.0/ and so on too where one has several copies
+    real/        links to the libraries of a real driver, where these answer in place of a scenario
     boot         what the stubs' C side needs to start Python: lines of key=value
     plan.json    the scenario, resolved
     journal      what live control has said since
     launcher     locked for as long as the testbed is kept: see `launcher`
     unhandled    functions called that nvemu has no handler for, if the scenario is strict
     trace.jsonl  the calls, one a line, when they are traced
+    commands.jsonl
+                 the command lines of the processes that made them
+    evidence.jsonl, audit.so, redirect
+                 what the dynamic loader does for the programs, when it is watched: see `audit`
+    devices.json, stage/
+                 what programs see of the GPUs in /dev, /proc and /sys: see `devices`
 
 One that `nvemu stubs path` makes stays, and has `default.json` in place of a plan: see
 `emulator.runtime.planfile`.
@@ -27,13 +34,16 @@ from types import MappingProxyType
 from typing import Any
 
 from ..control import Control, Journal
+from ..machine import NEWEST
 from ..plans import find_scenario, plan_of
 from ..scenario import Scenario
 from ..scenario.hooks import check_portable, portable
-from . import launcher, libraries
+from . import audit, launcher, libraries
+from .devices import Devices
 from .libpython import find_libpython
 from .loading import verify
 from .program import ProgramError, Relay
+from .real import NoRealDriverError, RealLibrary, find_real, lay_out_real, links
 from .replacing import write
 
 __all__ = ["PACKAGE", "ProgramError", "Testbed", "TestbedError", "boot_of", "furnish", "write_plan"]
@@ -54,14 +64,25 @@ class Testbed:
     Args:
         scenario: as for `emulator.emulate`.
         trace: whether the calls of all processes are recorded in `trace_file`.
+        begun: whether a traced call has a record before it is made, too.
+        watch: whether what the dynamic loader does for them is recorded in `evidence_file`.
+        redirect: whether a library that is asked for by a path is the testbed's all the same.
+        devices: whether programs see device nodes, /proc/driver/nvidia and PCI entries of the GPUs;
+            those that `invocation` starts, or `run`.
+        real: whether the libraries of this machine's driver, which programs would find along this
+            process's LD_LIBRARY_PATH, answer the calls. No scenario is played then. With `watch`,
+            there need be none.
 
     Attributes:
         control: changes what the programs find, while they run.
+        real: the libraries that answer in place of a scenario, each with a remark for the user;
+            None where a scenario is played.
 
     Raises:
         ScenarioError: the scenario has a mistake.
-        TestbedError: on entering, libraries could not be loaded from the temporary folder, or one
-            that is to be unreadable could be read.
+        TestbedError: there is no real driver. On entering, libraries could not be loaded from the
+            temporary folder, one that is to be unreadable could be read, or the kernel lets
+            nobody see device nodes.
     """
 
     __test__ = False  # not a test class, whatever pytest makes of its name
@@ -69,12 +90,28 @@ class Testbed:
     control: Control
 
     def __init__(
-        self, scenario: Scenario | str | os.PathLike[str] | None = None, *, trace: bool = False
+        self,
+        scenario: Scenario | str | os.PathLike[str] | None = None,
+        *,
+        trace: bool = False,
+        begun: bool = False,
+        watch: bool = False,
+        redirect: bool = False,
+        devices: bool = False,
+        real: bool = False,
     ) -> None:
+        self.real = _real(scenario, needed=not watch) if real else None
+        if self.real is not None:
+            scenario = Scenario(name="real", driver=self.real[0].driver if self.real else NEWEST)
         self.scenario = find_scenario(scenario)
         self.plan = plan_of(self.scenario)
         check_portable(self.scenario)
         self.traced = trace
+        self._says_begun = begun
+        self.watched = watch
+        self.redirects = redirect
+        self._shows_devices = devices
+        self._devices: Devices | None = None
         self.folder = Path()
         self._verified: set[str] = set()
 
@@ -94,6 +131,11 @@ class Testbed:
         return self.folder / "trace.jsonl"
 
     @property
+    def evidence_file(self) -> Path:
+        """One JSON object a line and an event: see `emulator.doctor.events`."""
+        return self.folder / audit.EVIDENCE
+
+    @property
     def unhandled(self) -> list[str]:
         """In a strict scenario, the functions called so far that nvemu has no handler for."""
         file = self.folder / "unhandled"
@@ -104,7 +146,7 @@ class Testbed:
         self.folder = Path(tempfile.mkdtemp(prefix=launcher.PREFIX)).absolute()  # 0700
         self._kept = launcher.hold(self.folder)
         try:
-            furnish(self.folder, self.scenario.driver, self.scenario.loader)
+            furnish(self.folder, self.scenario.driver, self.scenario.loader, real=self.real)
             self._check_unreadable()
             paths = {"trace": self.trace_file if self.traced else None}
             paths["unhandled"] = self.folder / "unhandled" if self.scenario.strict else None
@@ -112,9 +154,14 @@ class Testbed:
             journal.create()
             self.control = Control(self.plan["gpus"], journal)
             clock = self.plan["clock"] | {"start": time_ns()}
-            write_plan(self.folder / "plan.json", self.plan | {"clock": clock}, paths)
+            real = {k: str(path) for k, path in links(self.folder, self.real or ()).items()}
+            plan = self.plan | {"clock": clock, "real": real, "begun": self._says_begun}
+            write_plan(self.folder / "plan.json", plan, paths)
             if self.traced:
                 self.trace_file.touch(mode=0o600)
+            audit.lay_out(self.folder, self.watched, self.redirects)
+            if self._shows_devices:
+                self._devices = self._with_devices()
         except BaseException:
             shutil.rmtree(self.folder)
             launcher.let_go(self._kept)
@@ -137,7 +184,8 @@ class Testbed:
         paths = [*map(str, self.search_path), *filter(None, [made.get("LD_LIBRARY_PATH")])]
         path = ":".join(paths)
         self._verify(path)
-        return made | {"LD_LIBRARY_PATH": path, "NVEMU_TESTBED": str(self.folder)}
+        made |= {"LD_LIBRARY_PATH": path, "NVEMU_TESTBED": str(self.folder)}
+        return made | audit.variables(self.folder, made)
 
     def _verify(self, path: str) -> None:
         if path in self._verified:
@@ -156,6 +204,31 @@ class Testbed:
                 "CAP_DAC_READ_SEARCH"
             )
 
+    def _with_devices(self) -> Devices:
+        if self.real is not None:
+            raise TestbedError("a real driver has device nodes of its own: none can be shown")
+        devices = Devices(self.folder, self.plan)
+        obstacle = devices.lay_out()
+        if obstacle is not None:
+            raise TestbedError(obstacle)
+        return devices
+
+    def invocation(
+        self, command: Sequence[str], env: Mapping[str, str] | None = None
+    ) -> tuple[list[str], dict[str, str]]:
+        """The command and the environment that start a program in this testbed.
+
+            relay.run(*testbed.invocation(program))
+
+        Raises:
+            ProgramError: there is no such program.
+            TestbedError: as `environment`.
+        """
+        environment = self.environment(env)
+        if self._devices is None:
+            return list(command), environment
+        return self._devices.invocation(command, environment)
+
     def run(self, command: Sequence[str], env: Mapping[str, str] | None = None) -> int:
         """Run a program and wait for it; signals sent to this process reach it.
 
@@ -166,7 +239,7 @@ class Testbed:
             ProgramError: it cannot be started.
         """
         with Relay() as relay:
-            return relay.run(command, self.environment(env))
+            return relay.run(*self.invocation(command, env))
 
 
 def furnish(
@@ -174,6 +247,7 @@ def furnish(
     driver: str,
     states: libraries.States = MappingProxyType({}),
     root: Path = PACKAGE.parent,
+    real: Sequence[RealLibrary] | None = None,
 ) -> None:
     """Put the libraries of a driver version and the boot file into a testbed's folder.
 
@@ -185,13 +259,29 @@ def furnish(
         driver: the driver version.
         states: a scenario's loader states, checked.
         root: the folder that programs load the package `emulator` from.
+        real: the libraries to stand in front of, in place of those of the driver version.
 
     Raises:
         TestbedError: programs could not load libraries from this folder.
     """
     _check(folder)
     write(folder / "boot", _boot(driver, root))  # first: by it a folder is known as nvemu's
-    libraries.lay_out(folder, driver, states)
+    if real is not None:
+        lay_out_real(folder, real)
+    else:
+        libraries.lay_out(folder, driver, states)
+
+
+def _real(scenario: object, needed: bool) -> list[RealLibrary]:
+    """The real libraries; none, where that is what is to be watched, are as good."""
+    if scenario is not None:
+        raise TestbedError("a real driver answers for itself: it plays no scenario")
+    try:
+        return find_real(os.environ.get("LD_LIBRARY_PATH", ""))
+    except NoRealDriverError as error:
+        if needed:
+            raise TestbedError(str(error)) from None
+        return []
 
 
 def write_plan(path: Path, plan: dict[str, Any], paths: Mapping[str, Path | None]) -> None:

@@ -336,14 +336,31 @@ static void note_file(const char *call, const char *path, int found)
     end(&record);
 }
 
+/* Whether a program is there: at its path or, for a name alone, in a folder of PATH. */
+static int is_there(const char *program)
+{
+    char path[PATH_MAX];
+    const char *folder = getenv("PATH");
+    if (strchr(program, '/'))
+        return !access(program, X_OK);
+    for (size_t size; folder; folder = folder[size] ? folder + size + 1 : NULL) {
+        size = strcspn(folder, ":");
+        snprintf(path, sizeof path, "%.*s/%s", (int)size, folder, program);
+        if (!access(path, X_OK))
+            return 1;
+    }
+    return 0;
+}
+
 static void note_exec(const char *path, char *const *arguments)
 {
-    if (!path || (access(path, X_OK) && !is_telling_file(path)))
-        return; /* one of the folders in PATH */
+    int found = path && is_there(path);
+    if (!path || (!found && !is_telling_file(path)))
+        return; /* some other program, looked for along PATH */
     struct record record;
     begin(&record, "exec");
     add(&record, "path", path);
-    add_truth(&record, "found", !strchr(path, '/') || !access(path, X_OK));
+    add_truth(&record, "found", found);
     put_key(&record, "argv");
     put(&record, "[");
     for (size_t i = 0; arguments && arguments[i]; i++) {

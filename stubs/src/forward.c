@@ -15,6 +15,13 @@
 #error "compile with -DNVEMU_DRIVER=\"<driver version>\""
 #endif
 
+/* What tells a stub from all other libraries of its name; emulator/stubfiles.py reads it. */
+__attribute__((section(".note.nvemu"), used, aligned(4))) static const struct {
+    uint32_t owner_size, driver_size, type;
+    char owner[8]; /* padded to a multiple of four */
+    char driver[sizeof NVEMU_DRIVER];
+} note = {sizeof "nvemu", sizeof NVEMU_DRIVER, 1, "nvemu", NVEMU_DRIVER};
+
 enum state { COLD, READY, REFUSED };
 
 __thread enum nvemu_thread nvemu_thread;
