@@ -51,6 +51,8 @@ def bench(session: nox.Session) -> None:
     session.run("python", "tests/benchmarks/budgets.py", *session.posargs)
     session.run("python", "tests/benchmarks/discovery.py")
     session.run("python", "tests/benchmarks/live.py")
+    session.run("python", "tests/benchmarks/watching.py")
+    session.run("python", "tests/benchmarks/million.py")
 
 
 @nox.session

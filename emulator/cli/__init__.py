@@ -17,17 +17,20 @@ __all__ = ["cli", "main"]
 COMMANDS = {
     "ctl": "Look at what running programs find, and change it.",
     "devices": "Show the GPUs that a program finds here through NVML and CUDA.",
+    "doctor": "Say why a program did not find its GPU, or what is wrong here.",
     "fuzz": "Find scenarios that break a program, by drawing them.",
     "install": "Lay a machine with scripted GPUs out in a folder, for an image.",
     "run": "Run a program on a machine with scripted GPUs.",
     "scenarios": "List, show, check and resolve scenarios.",
     "stubs": "Where the stub libraries are, to put on LD_LIBRARY_PATH by hand.",
     "symbols": "List recorded symbol tables and compare libraries with them.",
+    "trace": "Run a program and write down its calls, as strace does.",
 }
 
 # What a user's mistake raises, by the module that declares it.
 MISTAKES = {
     "emulator.control": "JournalError",
+    "emulator.doctor.syscalls": "StraceMissingError",
     "emulator.scenario": "ScenarioError",
     "emulator.stubfiles": "StubsMissingError",
     "emulator.symbols": "SymbolsError",

@@ -1,0 +1,148 @@
+"""`nvemu doctor`: why a program did not find its GPU; without a program, what is wrong here."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import msgspec
+
+from ..checkup import as_data, check, failed
+from ..doctor import VERDICTS, Report, examine, judge, report
+from ..testbed.program import ProgramError, Relay
+from .ending import refuse
+from .launching import Launch, launch_options
+
+__all__ = ["command"]
+
+STATUSES = "\n".join(f"    {kind.status:3}  {kind.title}" for kind in VERDICTS.values())
+
+
+@click.command(
+    "doctor",
+    context_settings={"allow_interspersed_args": False},
+    epilog="Exit statuses of a run:\n\n\b\n" + STATUSES,
+)
+@launch_options
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="End PROGRAM and all that it started after so long.",
+)
+@click.option(
+    "--strace",
+    "with_strace",
+    is_flag=True,
+    help="Have strace look at the system calls of what is linked statically.",
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON; PROGRAM's output goes to stderr."
+)
+@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a page, too.")
+@click.option("-v", "--verbose", is_flag=True, help="All details: of lines that are ok, too.")
+@click.argument("program", nargs=-1, type=click.UNPROCESSED)
+def command(  # noqa: PLR0917  (one for each option)
+    launch: Launch,
+    timeout: float | None,
+    with_strace: bool,
+    as_json: bool,
+    html: Path | None,
+    verbose: bool,
+    program: tuple[str, ...],
+) -> int:
+    """Say why PROGRAM did not find its GPU.
+
+    Runs PROGRAM as `nvemu run` does, watches every search for NVML and CUDA and every call, in it
+    and in all that it starts, and ends with one verdict, the evidence for it and what to do next:
+
+        nvemu doctor --gpus rtx-4090 -- ./server --listen 8080
+
+    A server is ended with Ctrl-C, or by --timeout. The exit status is the verdict's, whatever
+    PROGRAM's was; 126 and 127 when it could not be started.
+
+    Without PROGRAM it checks this machine and this installation: 1 when something is wrong.
+    """
+    if not program:
+        return check_machine(as_json, verbose)
+    try:
+        with output_elsewhere(as_json):
+            made = run(launch, program, timeout, with_strace)
+    except ProgramError as error:
+        refuse(str(error), error.status)
+    if html is not None:
+        write_page(made, html)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(made)))
+    else:
+        for line in lines(made, verbose):
+            click.echo(line)
+    return made.status
+
+
+def run(
+    launch: Launch, program: tuple[str, ...], timeout: float | None, with_strace: bool
+) -> Report:
+    """Run the program and put the report together."""
+    with Relay() as relay, launch.testbed(trace=True, begun=True, watch=True) as testbed:
+        evidence = examine(testbed, relay, program, timeout=timeout, with_strace=with_strace)
+        verdict = judge(evidence)
+        return report(evidence, verdict, testbed.scenario.name, testbed.scenario.driver)
+
+
+@contextmanager
+def output_elsewhere(wanted: bool) -> Iterator[None]:
+    """Within the block, what programs write to stdout goes to stderr."""
+    if not wanted:
+        yield
+        return
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def lines(made: Report, verbose: bool) -> Iterator[str]:
+    """The report for a terminal: one screen."""
+    yield ""  # the program's last line may have no end
+    yield f"nvemu doctor: {made.headline}"
+    for title, texts in (("", made.why), ("Next", made.advice), ("Also", made.notes)):
+        if texts:
+            yield ""
+        if title and texts:
+            yield f"{title}:"
+        yield from (f"  {text}" for text in (texts if verbose else shortened(texts)))
+
+
+def shortened(texts: list[str], most: int = 12) -> list[str]:
+    """The first and last of many lines."""
+    if len(texts) <= most:
+        return texts
+    rest = len(texts) - most
+    return [*texts[: most - 2], f"... {rest} more (-v shows them) ...", *texts[-2:]]
+
+
+def write_page(made: Report, file: Path) -> None:
+    """Write the page."""
+    raise NotImplementedError
+
+
+def check_machine(as_json: bool, verbose: bool) -> int:
+    """Check this machine; 1 when something is wrong."""
+    checks = check()
+    if as_json:
+        click.echo(json.dumps(as_data(checks), indent=2))
+    else:
+        from .checkup_show import show  # noqa: PLC0415  (rich takes its time)
+
+        show(checks, verbose)
+    return 1 if failed(checks) else 0

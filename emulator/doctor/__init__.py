@@ -1,0 +1,10 @@
+"""Why a program did not find its GPU: evidence, verdict, report."""
+
+from __future__ import annotations
+
+from .evidence import Evidence
+from .examination import examine
+from .report import Report, report
+from .verdicts import VERDICTS, Verdict, judge
+
+__all__ = ["VERDICTS", "Evidence", "Report", "Verdict", "examine", "judge", "report"]

@@ -1,0 +1,157 @@
+"""What a program and its children did, put together: processes, searches for libraries, calls."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from ..testing.calls import Call
+from .events import Event, Exec, Fork, Load, Search, Start, Stop, Try
+
+__all__ = ["Attempt", "Evidence", "Process", "attempts"]
+
+
+@dataclass
+class Process:
+    """A process of the program's tree.
+
+    Attributes:
+        parent: its parent's id; None where nothing was seen but its calls.
+        argv: the command line of the last program that was started in it; its parent's for a copy.
+        exe: that program's file.
+        environment: those of its variables that decide about GPUs.
+        began, ended: nanoseconds of the wall clock; `ended` is None unless it ended of its own
+            accord.
+        linked: whether the dynamic loader started it; what is linked statically is not seen.
+    """
+
+    pid: int
+    parent: int | None = None
+    argv: list[str] = field(default_factory=list)
+    exe: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    began: int = 0
+    ended: int | None = None
+    linked: bool = False
+
+    @property
+    def name(self) -> str:
+        """The program's name, for people."""
+        return os.path.basename(self.argv[0]) if self.argv else f"process {self.pid}"
+
+
+@dataclass
+class Attempt:
+    """A search for a library and what came of it.
+
+    Attributes:
+        search: what was asked for.
+        tries: the paths that were looked at, in their order.
+        load: what was loaded; None for nothing.
+    """
+
+    search: Search
+    tries: list[Try] = field(default_factory=list)
+    load: Load | None = None
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """Path -> what was there, for all that were looked at."""
+        if self.search.redirected:
+            return {self.search.redirected: "library" if self.load else "absent"}
+        named = {self.search.name: self.search.file} if self.search.file else {}
+        return named | {each.path: each.file for each in self.tries}
+
+
+@dataclass
+class Evidence:
+    """All that was seen of one run.
+
+    Attributes:
+        program: the command line.
+        root: its process id; None where it was not started.
+        status: its exit status, or a signal's number negated.
+        stopped: why doctor ended it, if it did: "timeout" or "interrupt".
+        events: what the audit module saw, in the order of time.
+        calls: the calls of both APIs, in the order of their ends; of very many, those that tell.
+        made: process -> how many calls it made.
+        ours: whether a file is one of the libraries that the program was to find.
+        straced: whether strace looked at what the dynamic loader did not start.
+    """
+
+    program: list[str]
+    root: int | None
+    status: int
+    stopped: str | None
+    events: list[Event]
+    calls: list[Call]
+    made: Mapping[int, int]
+    ours: Callable[[str], bool]
+    straced: bool = False
+    processes: dict[int, Process] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.events = sorted(self.events, key=lambda event: event.t)
+        self.processes = _processes(self.events, self.calls)
+
+    @property
+    def seen(self) -> bool:
+        """Whether anything of the program itself was seen."""
+        return self.root in self.processes
+
+    def of(self, pid: int) -> list[Event]:
+        """The events of one process."""
+        return [event for event in self.events if event.pid == pid]
+
+    def calls_of(self, pid: int, library: str) -> list[Call]:
+        """The calls of one process to "nvml" or "cuda"."""
+        return [call for call in self.calls if (call.pid, call.library) == (pid, library)]
+
+
+def _processes(events: Iterable[Event], calls: Iterable[Call]) -> dict[int, Process]:
+    found: dict[int, Process] = {}
+    for event in events:
+        process = found.setdefault(event.pid, Process(event.pid, began=event.t))
+        match event:
+            case Start():
+                process.parent, process.argv, process.exe = event.parent, event.argv, event.exe
+                process.environment, process.linked = event.environment, True
+                process.ended = None
+            case Fork():
+                parent = found.get(event.parent, Process(event.parent))
+                process.parent, process.argv, process.exe = event.parent, parent.argv, parent.exe
+                process.environment, process.linked = parent.environment, parent.linked
+            case Exec(found=True):
+                process.argv = process.argv or event.argv  # maybe of one that is not seen later
+            case Stop():
+                process.ended = event.t
+    for call in calls:
+        found.setdefault(call.pid, Process(call.pid, began=call.record["t"]))
+    return found
+
+
+def attempts(events: Iterable[Event]) -> list[Attempt]:
+    """The searches among one process's events, each with what came of it."""
+    found: list[Attempt] = []
+    for event in events:
+        match event:
+            case Search():
+                found.append(Attempt(event))
+            case Try() | Load():
+                open_ = [each for each in found if _is_of(event, each)]
+                if open_ and isinstance(event, Try):
+                    open_[-1].tries.append(event)
+                elif open_ and isinstance(event, Load):
+                    open_[-1].load = event
+    return found
+
+
+def _is_of(event: Try | Load, attempt: Attempt) -> bool:
+    """Whether this belongs to a search that has not come to its end."""
+    search = attempt.search
+    if attempt.load is not None or event.tid != search.tid:
+        return False
+    names = {search.name, search.redirected, *(each.path for each in attempt.tries)}
+    same_name = os.path.basename(event.path) == os.path.basename(search.name)
+    return event.path in names or (same_name and isinstance(event, Try))

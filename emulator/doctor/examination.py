@@ -1,0 +1,92 @@
+"""Running a program while everything about its way to the GPU is recorded."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from ..testbed import Testbed
+from ..testbed.program import Relay
+from ..trace import records
+from . import syscalls
+from .events import Event, Start, Try, parse
+from .evidence import Evidence
+from .gathering import Gathering
+
+__all__ = ["examine"]
+
+#: With these a user, or a system, ends a program that goes on for ever.
+_INTERRUPTS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+
+
+def examine(
+    testbed: Testbed,
+    relay: Relay,
+    program: Sequence[str],
+    *,
+    timeout: float | None = None,
+    with_strace: bool = False,
+) -> Evidence:
+    """Run a program and wait for it.
+
+    Args:
+        testbed: entered, traced with `begun`, and watched.
+        relay: entered.
+        program: the command line.
+        timeout: seconds after which it is ended with all that it started; None is never.
+        with_strace: whether strace looks at its system calls, too.
+
+    Raises:
+        ProgramError: it cannot be started.
+        StraceMissingError: strace is not installed.
+    """
+    output = testbed.folder / "strace"
+    command = syscalls.strace(program, output) if with_strace else program
+    status = relay.run(*testbed.invocation(command), timeout=timeout)
+    stopped = None
+    if relay.timed_out:
+        stopped = "timeout"
+    elif -status in _INTERRUPTS and -status in relay.received:
+        stopped = "interrupt"
+    seen = parse(records(testbed.evidence_file))
+    events = [event for event in seen if not _is_forwarding(testbed, event)]
+    root = relay.pid
+    if with_strace:
+        system_calls = list(syscalls.events(output))
+        root = system_calls[0].pid if system_calls else root
+        events = merged((each for each in events if each.pid != relay.pid), system_calls)
+    gathered = Gathering(records(testbed.trace_file))
+    return Evidence(
+        program=list(program),
+        root=root,
+        status=status,
+        stopped=stopped,
+        events=events,
+        calls=gathered.calls,
+        made=gathered.made,
+        ours=lambda path: _is_within(path, testbed.folder),
+        straced=with_strace,
+    )
+
+
+def merged(audited: Iterable[Event], system_calls: list[Event]) -> list[Event]:
+    """The audit module's events, and strace's of processes that it does not see."""
+    events = list(audited)
+    linked = {event.pid for event in events if isinstance(event, Start)}
+    return [*events, *(event for event in system_calls if event.pid not in linked)]
+
+
+def _is_forwarding(testbed: Testbed, event: Event) -> bool:
+    """Whether this is not the program's doing, but comes of nvemu's standing in front of a real
+    driver: it loads that driver's libraries, and has no stub of one that is not there."""
+    if testbed.real is None:
+        return False
+    paths = [getattr(event, key, "") for key in ("name", "path", "library")]
+    loaded = any(path.startswith(f"{testbed.folder}/real/") for path in paths)
+    return loaded or (isinstance(event, Try) and _is_within(event.path, testbed.folder))
+
+
+def _is_within(path: str, folder: Path) -> bool:
+    return os.path.realpath(path).startswith(os.path.realpath(folder) + os.sep)

@@ -1,0 +1,55 @@
+"""The calls of a trace that doctor keeps: of a program that makes millions, those that tell."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..testing.calls import Call
+
+__all__ = ["Gathering"]
+
+#: So many calls of each process are kept from its first ones, and so many from its last.
+KEPT = 2000
+
+
+class Gathering:
+    """Calls in the order of their ends: the first and last of each process, those between that are
+    the first of their function or result, and those that did not return.
+
+    Attributes:
+        calls: what is kept.
+        made: process -> how many calls it made.
+    """
+
+    def __init__(self, records: Iterable[Mapping[str, Any]], kept: int = KEPT) -> None:
+        self.made: Counter[int] = Counter()
+        self._kept = kept
+        self._calls: list[tuple[int, Mapping[str, Any]]] = []
+        self._last: dict[int, deque[tuple[int, Mapping[str, Any]]]] = {}
+        self._known: set[tuple[int, str, Any]] = set()
+        under_way: dict[tuple[Any, ...], Mapping[str, Any]] = {}
+        for record in records:
+            call = (record["pid"], record["tid"], record["t"], record["function"])
+            if record["code"] is None:
+                under_way[call] = record
+            else:
+                under_way.pop(call, None)
+                self._keep(record)
+        for record in under_way.values():
+            self._keep(record)
+        rest = [each for last in self._last.values() for each in last]
+        in_order = sorted([*self._calls, *rest], key=lambda each: each[0])
+        self.calls = [Call(record) for _, record in in_order]
+
+    def _keep(self, record: Mapping[str, Any]) -> None:
+        pid = record["pid"]
+        self.made[pid] += 1
+        numbered = (self.made.total(), record)
+        kind = (pid, record["function"], record.get("status"))
+        if self.made[pid] <= self._kept or kind not in self._known:
+            self._known.add(kind)
+            self._calls.append(numbered)
+        else:
+            self._last.setdefault(pid, deque(maxlen=self._kept)).append(numbered)

@@ -1,0 +1,308 @@
+"""The verdict: of all that was seen, the one thing that kept the program from its GPU."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ..causes import causes
+from ..checkup.kinds import kind
+from ..machine import DRIVERS
+from ..stubfiles import SONAMES
+from ..symbols import exported
+from .evidence import Evidence
+from .outcomes import LACKING, Outcome, Stage, outcomes
+from .ways import unseen_programs, ways
+
+__all__ = ["VERDICTS", "Kind", "Verdict", "judge"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A verdict that there is.
+
+    Attributes:
+        status: doctor's exit status.
+        title: it in a few words.
+        advice: what to do about it.
+    """
+
+    status: int
+    title: str
+    advice: str = ""
+
+
+#: Name -> kind. Exit statuses 1, 2 and those from 124 on have meanings of their own.
+VERDICTS = {
+    "fine": Kind(0, "all fine"),
+    "never-asked": Kind(
+        10,
+        "it never asked for the libraries",
+        "It was built without GPU support, or something decided before: its options, its "
+        "configuration, a missing plug-in. Its own log, as detailed as it gets, says which.",
+    ),
+    "not-found": Kind(
+        11,
+        "library not found",
+        "Put the library's folder on LD_LIBRARY_PATH, or into /etc/ld.so.conf.d and run ldconfig; "
+        "where the program insists on a path, the file must be there (under nvemu: --redirect).",
+    ),
+    "wrong-class": Kind(
+        12,
+        "wrong ELF class",
+        "Only a library for another kind of machine is there, 32-bit for most: install the "
+        "driver's 64-bit libraries, or put their folder first.",
+    ),
+    "unloadable": Kind(
+        13,
+        "library cannot be loaded",
+        "Install what it needs (`ldd FILE` says what that is), or replace the file.",
+    ),
+    "other-library": Kind(
+        14,
+        "a different library was opened",
+        "The program names it by a path, has an RPATH, or changed LD_LIBRARY_PATH: undo that, or "
+        "have it get the right one all the same with --redirect.",
+    ),
+    "symbol-missing": Kind(
+        15,
+        "function missing",
+        "Install a driver that has it, or a version of the program for this driver.",
+    ),
+    "init-failed": Kind(16, "initialisation failed"),
+    "no-devices": Kind(
+        17,
+        "no devices",
+        "The driver is there and shows no GPU: see `nvidia-smi -L` and `lspci -d 10de:`; in a "
+        "container, whether it was started with the GPUs.",
+    ),
+    "rejected": Kind(
+        18,
+        "devices were seen and turned away",
+        "The program did not like that answer: compare it with what the program asks for (compute "
+        "capability, memory, driver version).",
+    ),
+    "cuda-failed": Kind(19, "NVML is fine and CUDA failed"),
+    "nvml-failed": Kind(20, "CUDA is fine and NVML failed"),
+    "runtime-refused": Kind(
+        21,
+        "the CUDA runtime turned the driver away",
+        "A runtime that is newer than the driver needs a newer driver, or NVIDIA's compatibility "
+        "package. Below NVIDIA's own runtime nvemu cannot stand in: it answers NVML and the driver "
+        "API.",
+    ),
+    "other-way": Kind(
+        22,
+        "it never asked the libraries and looked another way",
+        "What it looked at must say that there is a GPU (nvemu's --devices makes device nodes, "
+        "/proc/driver/nvidia and PCI entries).",
+    ),
+    "inside-a-call": Kind(
+        23,
+        "it crashed or hung inside a call",
+        "Run it under a debugger and look at that call; with a real driver, `dmesg | grep -e NVRM "
+        "-e Xid` says what happened to the GPU.",
+    ),
+    "unseen": Kind(
+        24,
+        "it could not be seen",
+        "It is linked statically or clears its environment: with --strace its system calls are "
+        "looked at.",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What kept the program from its GPU.
+
+    Attributes:
+        name: one of `VERDICTS`.
+        text: what happened, in one line.
+        why: the evidence, a line each.
+        advice: what to do next, a line each.
+        notes: what else is worth knowing, a line each.
+        outcomes: what became of each library in each process.
+        pid: the process that it is about; None for all of them.
+    """
+
+    name: str
+    text: str
+    why: list[str] = field(default_factory=list)
+    advice: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+    pid: int | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """What is true of all verdicts of this name."""
+        return VERDICTS[self.name]
+
+    @property
+    def headline(self) -> str:
+        """It in one line."""
+        return f"{self.kind.title}: {self.text}" if self.text else self.kind.title
+
+
+_NAMES = {
+    Stage.NOT_FOUND: "not-found",
+    Stage.WRONG_CLASS: "wrong-class",
+    Stage.UNLOADABLE: "unloadable",
+    Stage.OTHER_LIBRARY: "other-library",
+    Stage.SYMBOL_MISSING: "symbol-missing",
+    Stage.NEVER_CALLED: "never-asked",
+    Stage.RUNTIME_REFUSED: "runtime-refused",
+    Stage.INIT_FAILED: "init-failed",
+    Stage.NO_DEVICES: "no-devices",
+    Stage.REJECTED: "rejected",
+    Stage.FINE: "fine",
+    Stage.INSIDE_A_CALL: "inside-a-call",
+}
+_WITH_CAUSES = (Stage.INIT_FAILED, Stage.NO_DEVICES)
+_HALVES = {"nvml": "nvml-failed", "cuda": "cuda-failed"}
+_TITLES = {"nvml": "NVML", "cuda": "CUDA"}
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """The one verdict on a run."""
+    return _Judge(evidence).verdict()
+
+
+class _Judge:
+    """Weighs the outcomes of both libraries: of each, that of the process that got furthest."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self.evidence = evidence
+        self.outcomes = outcomes(evidence)
+        best = {
+            each.library: each for each in sorted(self.outcomes, key=lambda each: each.progress)
+        }
+        self.best = [best[library] for library in SONAMES if library in best]
+
+    def verdict(self) -> Verdict:
+        """The first that applies."""
+        inside = [each for each in self.best if each.stage == Stage.INSIDE_A_CALL]
+        failed = [each for each in self.best if each.failed]
+        usable = [each for each in self.best if each.usable]
+        turned = [each for each in self.best if each.stage == Stage.REJECTED]
+        if any(each.taken for each in self.best):
+            turned = [each for each in turned if not each.usable]
+        if inside:
+            return self._on(inside[0])
+        if failed and usable:
+            return self._half(failed[0], usable[0])
+        if turned:
+            return self._on(min(turned, key=lambda each: each.usable))
+        if not self.best:
+            return self._unasked()
+        return self._on(max(self.best, key=lambda each: each.progress))
+
+    def _on(self, outcome: Outcome) -> Verdict:
+        name = _NAMES[outcome.stage]
+        return Verdict(
+            name,
+            outcome.text,
+            why=self._why(outcome),
+            advice=list(self._advice(outcome)),
+            notes=[*self._others(outcome), *self._notes()],
+            outcomes=self.outcomes,
+            pid=outcome.pid,
+        )
+
+    def _half(self, failed: Outcome, usable: Outcome) -> Verdict:
+        """One library is fine, the other is not."""
+        decided = self._on(failed)
+        if failed.stage == Stage.RUNTIME_REFUSED or self._hidden(failed):
+            return decided
+        return replace(decided, name=_HALVES[failed.library])
+
+    def _unasked(self) -> Verdict:
+        seen = ways(self.evidence)
+        if seen.missing:
+            name, text, why = "not-found", f"{seen.missing[0]} is not there", seen.missing_paths
+        elif seen.looked:
+            name, text, why = "other-way", seen.looked[0], seen.looked
+        elif hidden := self._hidden_programs():
+            name, text, why = "unseen", f"{hidden[0]} did not come by the dynamic loader", hidden
+        else:
+            name, text, why = "never-asked", "no search for libnvidia-ml or libcuda at all", []
+        advice = [VERDICTS[name].advice]
+        return Verdict(name, text, why, advice, self._notes(), self.outcomes, self.evidence.root)
+
+    def _hidden_programs(self) -> list[str]:
+        if not self.evidence.seen:
+            return [" ".join(self.evidence.program)]
+        return list(unseen_programs(self.evidence))
+
+    # ---- the evidence and the advice
+
+    def _why(self, outcome: Outcome) -> list[str]:
+        process = self.evidence.processes[outcome.pid]
+        lines = [f"in process {outcome.pid}: {' '.join(process.argv) or process.name}"]
+        if outcome.call is not None:
+            fault = outcome.call.fault
+            lines.append(repr(outcome.call))
+            lines += [f"the scenario's fault {fault} made it so"] if fault else []
+        lines += outcome.details
+        if self._hidden(outcome):
+            lines.append(f"CUDA_VISIBLE_DEVICES={process.environment['CUDA_VISIBLE_DEVICES']}")
+        return lines
+
+    def _hidden(self, outcome: Outcome) -> bool:
+        """Whether CUDA shows no devices as a variable hides them."""
+        if outcome.stage != Stage.NO_DEVICES or outcome.library != "cuda":
+            return False
+        return "CUDA_VISIBLE_DEVICES" in self.evidence.processes[outcome.pid].environment
+
+    def _advice(self, outcome: Outcome) -> Iterator[str]:
+        call, general = outcome.call, VERDICTS[_NAMES[outcome.stage]].advice
+        if self._hidden(outcome):
+            yield "Unset CUDA_VISIBLE_DEVICES, or name devices that exist: it hides all others."
+        elif call is not None and call.code and outcome.stage in _WITH_CAUSES:
+            known = causes(outcome.library, call.code)
+            yield from filter(None, (f"usual causes: {known.text}" * bool(known.text), known.next))
+        elif general:
+            yield general
+        for name in outcome.symbols[:3]:
+            having = [driver for driver in DRIVERS if name in exported(outcome.library, driver)]
+            yield (
+                f"{name}: driver {having[0]} and newer have it"
+                if having
+                else f"{name}: no driver that nvemu knows has it"
+            )
+        if outcome.stage == Stage.OTHER_LIBRARY:
+            path = outcome.details[0]
+            yield f"{path} is {kind(outcome.library, Path(path)).text}."
+
+    def _others(self, outcome: Outcome) -> Iterator[str]:
+        """What became of the other library."""
+        for other in self.best:
+            if other.library != outcome.library and other.text:
+                yield f"{_TITLES[other.library]}: {other.text}"
+
+    def _notes(self) -> list[str]:
+        evidence = self.evidence
+        notes = []
+        if evidence.stopped:
+            notes.append(f"doctor ended the program ({evidence.stopped})")
+        elif evidence.status:
+            ended = f"signal {-evidence.status}" if evidence.status < 0 else evidence.status
+            notes.append(f"the program's exit status was {ended}")
+        failed = [
+            f"{call.function} {call.status}"
+            for call in evidence.calls
+            if call.failed and call.status not in LACKING
+        ]
+        if failed:
+            several = Counter(failed).most_common(4)
+            listed = ", ".join(f"{call} ({count} x)" for call, count in several)
+            notes.append(f"calls that failed: {listed}{', ...' * (len(set(failed)) > 4)}")
+        errors = {call.function for call in evidence.calls if call.record.get("error")}
+        notes += [f"{name} met an error inside nvemu: see the trace" for name in sorted(errors)]
+        unhandled = sorted({call.function for call in evidence.calls if not call.handled})
+        if unhandled:
+            notes.append(f"nvemu has no handler for {', '.join(unhandled)}")
+        return notes
