@@ -78,7 +78,8 @@ class Try(Event, tag="try", frozen=True):
     Attributes:
         how: what led to this folder: LD_LIBRARY_PATH, RUNPATH, ld.so.cache, default folders.
         file: "library", "absent", "broken-symlink", "unreadable", "empty", "not-elf", or
-            "wrong-class" for one of another kind of machine.
+            "wrong-class" for one of another kind of machine, "passed-over" for one that was not
+            looked at since --redirect is to bring the testbed's.
     """
 
     path: str
@@ -171,7 +172,7 @@ def parse(records: Iterable[Mapping[str, Any]]) -> list[Event]:
 
 
 def _is_idle(event: Event) -> bool:
-    if not isinstance(event, Try) or event.file != "absent":
+    if not isinstance(event, Try) or event.file not in ("absent", "passed-over"):
         return False
     folders = os.path.dirname(event.path).split(os.sep)[-2:]
     return any(folder in _VARIANTS for folder in folders)

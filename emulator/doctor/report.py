@@ -176,7 +176,7 @@ def _moment(event: Event, began: int) -> Moment:
 
 def _is_bad(event: Event) -> bool:
     if isinstance(event, Try | Search):
-        return event.file not in ("", "library", "absent")
+        return event.file not in ("", "library", "absent", "passed-over")
     return getattr(event, "found", True) is False
 
 

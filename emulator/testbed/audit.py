@@ -20,13 +20,21 @@ _MODULE, _REDIRECT = "audit.so", "redirect"
 EVIDENCE = "evidence.jsonl"
 
 
-def lay_out(folder: Path, watch: bool, redirect: bool) -> None:
-    """Put the module into a testbed's folder, and what tells it what to do."""
+def lay_out(folder: Path, watch: bool, redirect: bool, exclusive: bool) -> None:
+    """Put the module into a testbed's folder, and what tells it what to do.
+
+    Args:
+        folder: the testbed's.
+        watch: whether to record.
+        redirect: whether libraries that are asked for by a path are the testbed's.
+        exclusive: whether those of other folders are passed over then.
+    """
     if watch or redirect:
         write(folder / _MODULE, audit_module().read_bytes(), mode=0o700)
-    for name, wanted in ((EVIDENCE, watch), (_REDIRECT, redirect)):
-        if wanted:
-            (folder / name).touch(mode=0o600)
+    if watch:
+        write(folder / EVIDENCE, "", mode=0o600)
+    if redirect:
+        write(folder / _REDIRECT, "exclusive\n" if exclusive else "", mode=0o600)
 
 
 def variables(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:

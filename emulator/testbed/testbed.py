@@ -66,7 +66,8 @@ class Testbed:
         trace: whether the calls of all processes are recorded in `trace_file`.
         begun: whether a traced call has a record before it is made, too.
         watch: whether what the dynamic loader does for them is recorded in `evidence_file`.
-        redirect: whether a library that is asked for by a path is the testbed's all the same.
+        redirect: whether a library that is asked for by a path is the testbed's all the same, and
+            one that lies elsewhere is passed over: along an RPATH, or in the system's folders.
         devices: whether programs see device nodes, /proc/driver/nvidia and PCI entries of the GPUs;
             those that `invocation` starts, or `run`.
         real: whether the libraries of this machine's driver, which programs would find along this
@@ -159,7 +160,7 @@ class Testbed:
             write_plan(self.folder / "plan.json", plan, paths)
             if self.traced:
                 self.trace_file.touch(mode=0o600)
-            audit.lay_out(self.folder, self.watched, self.redirects)
+            audit.lay_out(self.folder, self.watched, self.redirects, self.real is None)
             if self._shows_devices:
                 self._devices = self._with_devices()
         except BaseException:
@@ -188,7 +189,7 @@ class Testbed:
         return made | audit.variables(self.folder, made)
 
     def _verify(self, path: str) -> None:
-        if path in self._verified:
+        if path in self._verified or self.redirects:
             return
         obstacle = verify(self.scenario.loader, path)
         if obstacle is not None:

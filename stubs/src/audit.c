@@ -5,7 +5,8 @@
  * The loader loads this module into each process that has it in LD_AUDIT, in a namespace of its own:
  * the program sees neither it nor the C library that it uses. It appends one JSON line an event to
  * the testbed's evidence.jsonl, in one write: see emulator/doctor/events.py, which reads them. Where the
- * testbed has a file `redirect`, libraries that are asked for by a path are the testbed's.
+ * testbed has a file `redirect`, libraries that are asked for by a path are the testbed's; where there
+ * is something in it, those of other folders are passed over, too.
  *
  * Nothing here takes memory or a lock: these functions run anywhere, also between vfork and exec. */
 #define _GNU_SOURCE
@@ -20,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -49,6 +51,7 @@ static const struct library {
 
 static char testbed[PATH_MAX], evidence[PATH_MAX + 32];
 static char redirected[COUNT(libraries)][PATH_MAX + 64]; /* the paths to load instead; or "" */
+static int exclusive; /* whether libraries of other folders are passed over */
 
 /* ---- one record ---- */
 
@@ -270,12 +273,13 @@ EXPORT char *la_objsearch(const char *name, uintptr_t *cookie, unsigned int how)
     if (!is_telling(name))
         return (char *)name;
     if (how != LA_SER_ORIG) {
+        int passed = exclusive && library_of(name) >= 0 && !begins(name, testbed);
         begin(&record, "try");
         add(&record, "path", name);
         add(&record, "how", how < COUNT(ways) && ways[how] ? ways[how] : "secure folders");
-        add(&record, "file", state_of(name));
+        add(&record, "file", passed ? "passed-over" : state_of(name));
         end(&record);
-        return (char *)name;
+        return passed ? NULL : (char *)name;
     }
     int library = strchr(name, '/') && !begins(name, testbed) ? library_of(name) : -1;
     char *instead = library >= 0 && *redirected[library] ? redirected[library] : NULL;
@@ -543,7 +547,9 @@ EXPORT unsigned int la_version(unsigned int version)
     if (access(evidence, W_OK))
         *evidence = 0;
     snprintf(path, sizeof path, "%s/redirect", testbed);
-    int redirects = !access(path, F_OK);
+    struct stat status;
+    int redirects = !stat(path, &status);
+    exclusive = redirects && status.st_size > 0;
     for (size_t i = 0; redirects && i < COUNT(libraries); i++)
         snprintf(redirected[i], sizeof redirected[i], "%s/lib/%s", testbed, libraries[i].soname);
     if (!*evidence && !redirects)
