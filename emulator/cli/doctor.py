@@ -15,6 +15,7 @@ import msgspec
 from ..checkup import as_data, check, failed
 from ..doctor import VERDICTS, Report, examine, judge, report
 from ..testbed.program import ProgramError, Relay
+from ..trace import printable
 from .ending import refuse
 from .launching import Launch, launch_options
 
@@ -45,7 +46,7 @@ STATUSES = "\n".join(f"    {kind.status:3}  {kind.title}" for kind in VERDICTS.v
     "--json", "as_json", is_flag=True, help="Print JSON; PROGRAM's output goes to stderr."
 )
 @click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a page, too.")
-@click.option("-v", "--verbose", is_flag=True, help="All details: of lines that are ok, too.")
+@click.option("-v", "--verbose", is_flag=True, help="All details; of a run, its time line.")
 @click.argument("program", nargs=-1, type=click.UNPROCESSED)
 def command(  # noqa: PLR0917  (one for each option)
     launch: Launch,
@@ -69,6 +70,8 @@ def command(  # noqa: PLR0917  (one for each option)
     Without PROGRAM it checks this machine and this installation: 1 when something is wrong.
     """
     if not program:
+        if launch != Launch() or timeout or with_strace or html:
+            raise click.UsageError("expected a PROGRAM, found only options that are about one")
         return check_machine(as_json, verbose)
     try:
         with output_elsewhere(as_json):
@@ -81,7 +84,7 @@ def command(  # noqa: PLR0917  (one for each option)
         click.echo(msgspec.json.format(msgspec.json.encode(made)))
     else:
         for line in lines(made, verbose):
-            click.echo(line)
+            click.echo(printable(line))
     return made.status
 
 
@@ -115,12 +118,32 @@ def lines(made: Report, verbose: bool) -> Iterator[str]:
     """The report for a terminal: one screen."""
     yield ""  # the program's last line may have no end
     yield f"nvemu doctor: {made.headline}"
-    for title, texts in (("", made.why), ("Next", made.advice), ("Also", made.notes)):
+    parts = {"": made.why, "Next": made.advice, "Also": made.notes}
+    if verbose:
+        parts |= {"Processes": list(tree(made)), "Time line": list(timeline(made))}
+    for title, texts in parts.items():
         if texts:
             yield ""
         if title and texts:
             yield f"{title}:"
         yield from (f"  {text}" for text in (texts if verbose else shortened(texts)))
+
+
+def tree(made: Report, parent: int | None = None, depth: int = 0) -> Iterator[str]:
+    """The processes, each below the one that started it."""
+    known = {process.pid for process in made.processes}
+    for process in made.processes:
+        above = process.parent if process.parent in known else None
+        if above == parent:
+            calls = f"  ({process.calls} calls)" if process.calls else ""
+            yield f"{'  ' * depth}{process.pid} {' '.join(process.argv)}{calls}"
+            yield from tree(made, process.pid, depth + 1)
+
+
+def timeline(made: Report) -> Iterator[str]:
+    """What happened, with milliseconds since the beginning and the process."""
+    for moment in made.timeline:
+        yield f"{moment.t / 1e6:10.3f} {moment.pid} {moment.text}"
 
 
 def shortened(texts: list[str], most: int = 12) -> list[str]:
@@ -132,8 +155,15 @@ def shortened(texts: list[str], most: int = 12) -> list[str]:
 
 
 def write_page(made: Report, file: Path) -> None:
-    """Write the page."""
-    raise NotImplementedError
+    """Write the page.
+
+    Raises:
+        click.BadParameter: it cannot be written.
+    """
+    try:
+        file.write_text(page(made), "utf-8")
+    except OSError as error:
+        raise click.BadParameter(f"{file}: {error.strerror}", param_hint="'--html'") from None
 
 
 def check_machine(as_json: bool, verbose: bool) -> int:

@@ -77,7 +77,8 @@ class Launch:
     def run(self, program: tuple[str, ...], output: Output | None = None) -> NoReturn:
         """Run a program and end as it did, with its calls written to `output` if there is one."""
         try:
-            status = _run(self.testbed(trace=output is not None), program, output)
+            watch = self.redirect and not self.real  # to know whether it was in vain
+            status = _run(self.testbed(trace=output is not None, watch=watch), program, output)
         except ProgramError as error:
             refuse(str(error), error.status)
         end_like(status)
@@ -108,10 +109,19 @@ def _run(testbed: Testbed, program: tuple[str, ...], output: Output | None) -> i
         if follower is not None:
             stack.enter_context(follower.following(testbed.trace_file))
         status = relay.run(*testbed.invocation(program))
+        if testbed.watched:
+            _say_foreign(testbed)
         if testbed.unhandled:
             click.echo(f"nvemu: {unhandled_text(testbed.unhandled)}", err=True)
             return UNHANDLED
         return status
+
+
+def _say_foreign(testbed: Testbed) -> None:
+    from ..doctor.foreign import foreign_loads  # noqa: PLC0415  (few programs are redirected)
+
+    for text in foreign_loads(testbed):
+        click.echo(f"nvemu: --redirect did not reach all: {text}", err=True)
 
 
 # ---- the scenario

@@ -3,7 +3,7 @@
 from .choosing import Choice, failed, functions_named
 from .chrome import Chrome
 from .formats import Format, Json, Text
-from .lines import line
+from .lines import line, printable
 from .reading import Commands, Record, Splitter, records, whole
 from .summary import Summary, SummaryJson
 
@@ -21,6 +21,7 @@ __all__ = [
     "failed",
     "functions_named",
     "line",
+    "printable",
     "records",
     "whole",
 ]

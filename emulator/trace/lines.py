@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["line"]
+__all__ = ["line", "printable"]
 
 BYTES = frozenset(("total", "free", "used", "reserved"))  # fields that hold byte counts
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -37,7 +37,11 @@ def _text(value: Any) -> str:
         return "{" + ", ".join(f"{k}={_field(k, v)}" for k, v in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(_text(item) for item in value) + "]"
-    text = str(value)
+    return printable(str(value))
+
+
+def printable(text: str) -> str:
+    """A text such that a terminal takes none of it for a command."""
     return text if text.isprintable() else text.encode("unicode_escape").decode()
 
 
