@@ -417,3 +417,15 @@ def test_a_testbed_within_a_testbed() -> None:
     every = machine("seven-of-eight-gpus").plugged()
     nodes = [f"/dev/nvidia{device.minor_number}" for device in every]
     assert listed == [*nodes, *map(driver.address, every)]
+
+
+# ---- from the command line
+
+
+@pytest.mark.parametrize("command", ["run", "trace", "doctor"])
+def test_the_commands(nvemu: Any, command: str) -> None:
+    options = (command, "--devices", "--gpus", "t4:2")
+    done = nvemu(*options, "--", "sh", "-c", "ls -d /dev/nvidia[0-9]; ls /proc/driver/nvidia/gpus")
+    nodes = ["/dev/nvidia0", "/dev/nvidia1", "0000:3b:00.0", "0000:5e:00.0"]
+    assert done.stdout.splitlines()[:4] == nodes
+    assert nvemu(*options, "--", "nvemu-no-such-program").returncode == 127

@@ -385,3 +385,27 @@ class TestMistakes:
         assert done.stderr.startswith("nvemu: ")
         assert "/real/libcuda.so.1: cannot open shared object file" in done.stderr
         assert done.stderr.count("\n") == 1
+
+
+# ---- from the command line
+
+
+def test_the_commands(nvemu: Callable[..., subprocess.CompletedProcess[str]], driver: Path) -> None:
+    program = (sys.executable, "-c", "import ctypes; ctypes.CDLL('libcuda.so.1').cuInit(0)")
+    ran = nvemu("run", "--real", "--", *program)
+    assert (ran.returncode, ran.stdout) == (0, "real: cuInit(0)\n")
+    traced = nvemu("trace", "--real", "--", *program)
+    assert "cuInit(Flags=0) = SUCCESS" in traced.stderr
+    examined = nvemu("doctor", "--real", "--", *program)
+    assert "nvemu doctor: all fine" in examined.stdout
+
+
+@without_driver
+def test_the_commands_without_a_driver(
+    nvemu: Callable[..., subprocess.CompletedProcess[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LD_LIBRARY_PATH", raising=False)
+    for options in (["run"], ["run", "--redirect"], ["trace"]):
+        done = nvemu(*options, "--real", "--", "true")
+        assert done.returncode == 2
+        assert done.stderr.startswith("nvemu: no NVIDIA driver is installed")
