@@ -12,6 +12,7 @@ from typing import Any
 import pynvml
 import pytest
 
+from emulator.doctor import VERDICTS
 from emulator.plans import plan_of
 from emulator.scenario import loads
 
@@ -63,3 +64,9 @@ def test_python_samples(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_scenario_files(page: Path) -> None:
     for number, text in enumerate(blocks(page, "toml")):
         plan_of(loads(text, f"{page.name}[{number}]", page.stem))
+
+
+def test_the_table_of_verdicts() -> None:
+    page = (ROOT / "docs" / "tutorial-debugging.md").read_text(encoding="utf-8")
+    rows = re.findall(r"(?m)^\| (\d+) \| `([a-z-]+)` \|", page)
+    assert rows == [(str(kind.status), name) for name, kind in VERDICTS.items()]
