@@ -72,6 +72,13 @@ def real(session: nox.Session) -> None:
 
 
 @nox.session
+def browser(session: nox.Session) -> None:
+    """The page of `nvemu doctor --html` in headless Chromium (apt-get install chromium)."""
+    session.install("-e", ".[test]")
+    session.run("pytest", "tests/clients/test_doctor_chromium.py", *session.posargs)
+
+
+@nox.session
 def aarch64(session: nox.Session) -> None:
     """Compile the stubs for aarch64 with Debian's cross gcc and check their tables."""
     session.install("-e", ".[test]")

@@ -14,6 +14,7 @@ import msgspec
 
 from ..checkup import as_data, check, failed
 from ..doctor import VERDICTS, Report, examine, judge, report
+from ..doctor.page import page
 from ..testbed.program import ProgramError, Relay
 from ..trace import printable
 from .ending import refuse
@@ -22,6 +23,13 @@ from .launching import Launch, launch_options
 __all__ = ["command"]
 
 STATUSES = "\n".join(f"    {kind.status:3}  {kind.title}" for kind in VERDICTS.values())
+
+
+def in_a_folder(ctx: click.Context, parameter: click.Parameter, file: Path | None) -> Path | None:
+    """Refuse a new file that could not be written, before the program runs."""
+    if file is not None and not file.exists() and not os.access(file.parent, os.W_OK):
+        raise click.BadParameter(f"{file}: {file.parent} is no folder to write to", ctx, parameter)
+    return file
 
 
 @click.command(
@@ -45,7 +53,13 @@ STATUSES = "\n".join(f"    {kind.status:3}  {kind.title}" for kind in VERDICTS.v
 @click.option(
     "--json", "as_json", is_flag=True, help="Print JSON; PROGRAM's output goes to stderr."
 )
-@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a page, too.")
+@click.option(
+    "--html",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    callback=in_a_folder,
+    metavar="FILE",
+    help="Write a page, too.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="All details; of a run, its time line.")
 @click.argument("program", nargs=-1, type=click.UNPROCESSED)
 def command(  # noqa: PLR0917  (one for each option)
@@ -81,7 +95,7 @@ def command(  # noqa: PLR0917  (one for each option)
     if html is not None:
         write_page(made, html)
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(made)))
+        click.echo(json.dumps(msgspec.to_builtins(made), indent=2))
     else:
         for line in lines(made, verbose):
             click.echo(printable(line))

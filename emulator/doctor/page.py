@@ -49,7 +49,7 @@ _INERT = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 
 def page(report: Report) -> str:
-    """The page, in ASCII and characters of HTML and of this file; the same for the same report."""
+    """The page as HTML, to be written as UTF-8; the same for the same report."""
     style = (_WEB / "page.css").read_text("utf-8")
     script = "\n".join((_WEB / name).read_text("utf-8") for name in SCRIPTS)
     state = _STATE_OF.get(report.verdict, "bad")

@@ -6,13 +6,13 @@ const SYSTEM = "system";
 
 function rowOfEvent(moment) {
   const { t, pid, tid, kind, text, bad } = moment;
-  return { t, us: null, pid, tid, kind, library: SYSTEM, name: kind, result: bad ? "failed" : "", text, bad, fault: null };
+  return { t, us: null, pid, tid, kind, library: SYSTEM, name: kind, result: bad ? "failed" : "", text, full: text, bad, fault: null };
 }
 
 function rowOfCall(call) {
   const { t, us, pid, tid, library, text, bad, fault } = call;
   const result = String(call.status ?? call.code ?? "did not return");
-  return { t, us, pid, tid, kind: "call", library, name: call.function, result, text: argumentsOf(call, result), bad, fault };
+  return { t, us, pid, tid, kind: "call", library, name: call.function, result, text: argumentsOf(call, result), full: text, bad, fault };
 }
 
 // The text of a call says its function and its result, which have columns of their own.

@@ -109,7 +109,9 @@ function render(from = null, to = null) {
   byId("before").rows[0].cells[0].style.height = `${first * ROW}px`;
   byId("after").hidden = last >= shown.length;
   byId("after").rows[0].cells[0].style.height = `${(shown.length - last) * ROW}px`;
+  const focused = byId("rows").contains(document.activeElement);
   byId("rows").replaceChildren(...shown.slice(first, last).map((row, at) => element(row, first + at)));
+  if (focused) focusChosen();
   box.firstElementChild.setAttribute("aria-rowcount", shown.length + 1);
 }
 
@@ -119,7 +121,7 @@ function detail(row) {
   if (!row) return;
   const command = argvOf(row.pid).join(" ");
   const facts = [
-    [row.kind === "call" ? "Call" : "Event", row.kind === "call" ? `${row.name}${row.text} = ${row.result}` : `${row.name}: ${row.text}`],
+    [row.kind === "call" ? "Call" : "Event", row.full],
     ["Time", `${milliseconds(row.t)} ms${row.us === null ? "" : `, took ${microseconds(row.us)} µs`}`],
     ["Process", `${row.pid}, thread ${threadOf(row)}: ${command}`],
   ];
@@ -130,6 +132,13 @@ function detail(row) {
 }
 
 // ---- choosing
+
+// The chosen row's element is made anew with each scrolling; where it is out of sight, the table has
+// the focus, so that the keys go on.
+function focusChosen() {
+  const chosen = byId("rows").querySelector("[aria-selected=true]");
+  (chosen ?? table.box).focus({ preventScroll: true });
+}
 
 function pick(row, focus = false) {
   table.chosen = row;
@@ -142,7 +151,7 @@ function pick(row, focus = false) {
   }
   render();
   detail(row);
-  if (focus) byId("rows").querySelector("[aria-selected=true]")?.focus({ preventScroll: true });
+  if (focus) focusChosen();
   table.onChoose(row);
 }
 

@@ -13,7 +13,7 @@ const CLOSEST = 2000; // nanoseconds that fill the width at the largest zoom
 
 const timeline = {
   box: byId("timeline"), ruler: byId("ruler"), tracks: byId("tracks"), labels: byId("lanes"),
-  lanes: [], laneOf: new Map(), axis: null, from: 0, to: 1, chosen: null, hovered: null,
+  lanes: [], laneOf: new Map(), axis: null, from: 0, to: 1, chosen: null, hovered: null, said: null,
   dimmed: null, onChoose: () => {}, onEnter: () => {}, onProcess: () => {},
 };
 
@@ -195,12 +195,17 @@ function drawRuler(drawing, colour) {
     drawing.fillText(text, centre, RULER / 2 - 1);
     return true;
   };
+  const pause = ({ from, to }) => ({ text: `⋯ ${span(to - from)}`, at: (x(from) + x(to)) / 2, length: to - from, width: x(to) - x(from) });
+  const pauses = timeline.axis.breaks.map(pause).sort((one, other) => other.length - one.length);
+  const long = (timeline.axis.end - timeline.axis.begin) / 10;
+  for (const { text, at, length, width } of pauses) {
+    if (length > long || drawing.measureText(text).width < width + 16) put(text, at, colour.quiet);
+  }
   for (const time of ticks()) {
     if (!put(span(time), x(time), colour.text)) continue;
     drawing.fillStyle = colour.quiet;
     drawing.fillRect(Math.round(x(time)), RULER - 5, 1, 5);
   }
-  for (const { from, to } of timeline.axis.breaks) put(`⋯ ${span(to - from)} ⋯`, (x(from) + x(to)) / 2, colour.quiet);
 }
 
 // Round times, about 100 pixels apart; none within a pause.
@@ -348,13 +353,13 @@ function stepLane(by) {
 function say(row, pixelX = null, pixelY = null) {
   const tip = byId("tip");
   tip.hidden = !row;
+  timeline.said = pixelX === null ? row : null;
   if (!row) return;
   const head = [`${milliseconds(row.t)} ms`, nameOf(row.pid), `thread ${threadOf(row)}`];
   if (row.us !== null) head.push(`took ${microseconds(row.us)} µs`);
-  const text = row.kind === "call" ? `${row.name}${row.text} = ${row.result}` : row.text;
   tip.replaceChildren(
     make("p", { className: "quiet", textContent: head.join(" · ") }),
-    make("p", { className: row.bad ? "failed" : "", textContent: (row.bad ? "✕ " : "") + text }),
+    make("p", { className: row.bad ? "failed" : "", textContent: (row.bad ? "✕ " : "") + row.full }),
   );
   const box = timeline.box.getBoundingClientRect();
   const lane = timeline.laneOf.get(row);
@@ -440,7 +445,7 @@ function startTimeline() {
   makeLanes();
   makeAxis();
   const { box, tracks } = timeline;
-  addEventListener("scroll", () => say(null));
+  addEventListener("scroll", () => say(timeline.said));
   box.addEventListener("keydown", onKey);
   box.addEventListener("blur", () => say(null));
   box.addEventListener("scroll", requestDraw);
