@@ -54,7 +54,8 @@ def build(into: Path, compiler: str | None = None) -> list[Path]:
 def _build_audit(command: list[str], work: Path, into: Path) -> Path:
     fresh = work / "audit.so"
     link = ["-shared", "-Wl,-z,relro", "-Wl,-z,now", "-Wl,-s"]
-    _run([*command, *COMPILE.split(), *link, "-o", str(fresh), str(HERE / "src" / "audit.c")])
+    source = str(HERE / "src" / "audit.c")
+    _run([*command, *COMPILE.split(), *link, "-o", str(fresh), source, "-ldl"])
     return _put(fresh, into / "audit.so")
 
 

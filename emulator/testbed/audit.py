@@ -16,6 +16,11 @@ __all__ = ["EVIDENCE", "lay_out", "variables"]
 
 _MODULE, _REDIRECT = "audit.so", "redirect"
 
+#: What makes room (in bytes, of each thread) for thread-local variables of a program's libraries.
+#: With an audit module glibc lays them out before it knows the libraries, and starts no program
+#: whose libraries need more than is left: jemalloc's 3 KB, say.
+_ROOM, _BYTES = "glibc.rtld.optional_static_tls", 4096
+
 #: The file in a testbed with what was seen.
 EVIDENCE = "evidence.jsonl"
 
@@ -42,4 +47,12 @@ def variables(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
     module = folder / _MODULE
     if not module.exists():
         return {}
-    return {"LD_AUDIT": ":".join(filter(None, [str(module), environment.get("LD_AUDIT")]))}
+    modules = [str(module), environment.get("LD_AUDIT")]
+    tunables = [environment.get("GLIBC_TUNABLES")]
+    if _ROOM not in (tunables[0] or ""):
+        tunables.append(f"{_ROOM}={_BYTES}")
+    return {"LD_AUDIT": _joined(modules), "GLIBC_TUNABLES": _joined(tunables)}
+
+
+def _joined(entries: list[str | None]) -> str:
+    return ":".join(filter(None, entries))
