@@ -54,8 +54,8 @@ def build(into: Path, compiler: str | None = None) -> list[Path]:
 def _build_audit(command: list[str], work: Path, into: Path) -> Path:
     fresh = work / "audit.so"
     link = ["-shared", "-Wl,-z,relro", "-Wl,-z,now", "-Wl,-s"]
-    source = str(HERE / "src" / "audit.c")
-    _run([*command, *COMPILE.split(), *link, "-o", str(fresh), source, "-ldl"])
+    sources = map(str, sorted((HERE / "src" / "audit").glob("*.c")))
+    _run([*command, *COMPILE.split(), *link, "-o", str(fresh), *sources, "-ldl"])
     return _put(fresh, into / "audit.so")
 
 

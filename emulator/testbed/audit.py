@@ -1,7 +1,7 @@
 """The audit module in a testbed: it sees what the dynamic loader does for programs, and can give
 them the testbed's libraries for those that they ask for by a path.
 
-The loader loads it into every process that inherits LD_AUDIT; see stubs/src/audit.c.
+The loader loads it into every process that inherits LD_AUDIT; see stubs/src/audit/.
 """
 
 from __future__ import annotations
