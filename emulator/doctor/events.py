@@ -1,4 +1,4 @@
-"""What the audit module saw: the records of a testbed's evidence.jsonl, as stubs/src/audit.c writes
+"""What the audit module saw: the records of a testbed's evidence.jsonl, as stubs/src/audit/ writes
 them.
 
 Each has `t` (nanoseconds of the wall clock, as a trace's records have it), `pid` and `tid`.
@@ -166,9 +166,16 @@ _VARIANTS = ("glibc-hwcaps", "tls", "haswell", "avx512_1", "x86_64")
 
 def parse(records: Iterable[Mapping[str, Any]]) -> list[Event]:
     """The events of evidence.jsonl, without those that say nothing: a library that is not there in
-    a folder for one kind of processor."""
-    events: list[Event] = [msgspec.convert(record, _KINDS) for record in records]
+    a folder for one kind of processor, and records that no audit module of this version wrote."""
+    events = (event for record in records for event in _converted(record))
     return [event for event in events if not _is_idle(event)]
+
+
+def _converted(record: Mapping[str, Any]) -> list[Event]:
+    try:
+        return [msgspec.convert(record, _KINDS)]
+    except msgspec.ValidationError:
+        return []
 
 
 def _is_idle(event: Event) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..testing.calls import Call
-from .events import Event, Exec, Fork, Load, Search, Start, Stop, Try
+from .events import Event, Exec, Fork, Load, Search, Start, Stop, Try, Unload
 
 __all__ = ["Attempt", "Evidence", "Process", "attempts"]
 
@@ -48,7 +49,7 @@ class Attempt:
     Attributes:
         search: what was asked for.
         tries: the paths that were looked at, in their order.
-        load: what was loaded; None for nothing.
+        load: what was loaded, now or before; None for nothing.
     """
 
     search: Search
@@ -78,6 +79,9 @@ class Evidence:
         made: process -> how many calls it made.
         ours: whether a file is one of the libraries that the program was to find.
         straced: whether strace looked at what the dynamic loader did not start.
+        ended: when the program had ended; nanoseconds of the wall clock.
+        folder: where nvemu's libraries were.
+        left: processes that were still running then.
     """
 
     program: list[str]
@@ -89,11 +93,21 @@ class Evidence:
     made: Mapping[int, int]
     ours: Callable[[str], bool]
     straced: bool = False
+    ended: int = 0
+    folder: str = ""
+    left: frozenset[int] = frozenset()
     processes: dict[int, Process] = field(init=False)
 
     def __post_init__(self) -> None:
         self.events = sorted(self.events, key=lambda event: event.t)
         self.processes = _processes(self.events, self.calls)
+        self._events: defaultdict[int, list[Event]] = defaultdict(list)
+        self._calls: defaultdict[tuple[int, str], list[Call]] = defaultdict(list)
+        for event in self.events:
+            self._events[event.pid].append(event)
+        for call in self.calls:
+            self._calls[call.pid, call.library].append(call)
+        self._attempts = {pid: attempts(events) for pid, events in self._events.items()}
 
     @property
     def seen(self) -> bool:
@@ -102,11 +116,15 @@ class Evidence:
 
     def of(self, pid: int) -> list[Event]:
         """The events of one process."""
-        return [event for event in self.events if event.pid == pid]
+        return self._events.get(pid, [])
+
+    def attempts_of(self, pid: int) -> list[Attempt]:
+        """One process's searches for libraries, each with what came of it."""
+        return self._attempts.get(pid, [])
 
     def calls_of(self, pid: int, library: str) -> list[Call]:
         """The calls of one process to "nvml" or "cuda"."""
-        return [call for call in self.calls if (call.pid, call.library) == (pid, library)]
+        return self._calls.get((pid, library), [])
 
 
 def _processes(events: Iterable[Event], calls: Iterable[Call]) -> dict[int, Process]:
@@ -132,26 +150,42 @@ def _processes(events: Iterable[Event], calls: Iterable[Call]) -> dict[int, Proc
 
 
 def attempts(events: Iterable[Event]) -> list[Attempt]:
-    """The searches among one process's events, each with what came of it."""
+    """The searches among one process's events, each with what came of it.
+
+    A thread is at one search at a time: the loader maps a library before it looks for those that
+    this one needs.
+    """
     found: list[Attempt] = []
+    at: dict[int, Attempt] = {}  # thread -> its search
+    loaded: dict[str, Load] = {}  # by the file that a path leads to
     for event in events:
+        attempt = at.get(event.tid)
         match event:
             case Search():
-                found.append(Attempt(event))
-            case Try() | Load():
-                open_ = [each for each in found if _is_of(event, each)]
-                if open_ and isinstance(event, Try):
-                    open_[-1].tries.append(event)
-                elif open_ and isinstance(event, Load):
-                    open_[-1].load = event
+                at[event.tid] = Attempt(event, load=_there(loaded, event.name, event.file))
+                found.append(at[event.tid])
+            case Try() if attempt and _is_of(event, attempt):
+                attempt.tries.append(event)
+                attempt.load = attempt.load or _there(loaded, event.path, event.file)
+            case Load():
+                loaded[os.path.realpath(event.path)] = event
+                if attempt and _is_of(event, attempt):
+                    attempt.load = event
+            case Unload():
+                loaded.pop(os.path.realpath(event.path), None)
     return found
+
+
+def _there(loaded: Mapping[str, Load], path: str, file: str) -> Load | None:
+    """What has been loaded of a file under another name: the loader does not load it again."""
+    return loaded.get(os.path.realpath(path)) if file == "library" else None
 
 
 def _is_of(event: Try | Load, attempt: Attempt) -> bool:
     """Whether this belongs to a search that has not come to its end."""
     search = attempt.search
-    if attempt.load is not None or event.tid != search.tid:
+    if attempt.load is not None:
         return False
-    names = {search.name, search.redirected, *(each.path for each in attempt.tries)}
     same_name = os.path.basename(event.path) == os.path.basename(search.name)
-    return event.path in names or (same_name and isinstance(event, Try))
+    tried = isinstance(event, Load) and event.path in attempt.paths
+    return same_name or tried or event.path == search.redirected

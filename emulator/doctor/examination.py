@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..testbed import Testbed
-from ..testbed.program import Relay
+from ..testbed.program import Relay, explained, find
 from ..trace import records
 from . import syscalls
-from .events import Event, Start, Try, parse
+from .events import Event, Fork, Start, Try, parse
 from .evidence import Evidence
 from .gathering import Gathering
 
 __all__ = ["examine"]
 
 #: With these a user, or a system, ends a program that goes on for ever.
-_INTERRUPTS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+_INTERRUPTS = {signal.SIGINT, signal.SIGQUIT, signal.SIGTERM}
 
 
 def examine(
@@ -44,11 +45,14 @@ def examine(
     """
     output = testbed.folder / "strace"
     command = syscalls.strace(program, output) if with_strace else program
+    if with_strace:
+        _refuse_missing(program[0])
     status = relay.run(*testbed.invocation(command), timeout=timeout)
+    ended = time.time_ns()
     stopped = None
     if relay.timed_out:
         stopped = "timeout"
-    elif -status in _INTERRUPTS and -status in relay.received:
+    elif _INTERRUPTS & relay.received or (status < 0 and -status in relay.received):
         stopped = "interrupt"
     seen = parse(records(testbed.evidence_file))
     events = [event for event in seen if not _is_forwarding(testbed, event)]
@@ -56,7 +60,11 @@ def examine(
     if with_strace:
         system_calls = list(syscalls.events(output))
         root = system_calls[0].pid if system_calls else root
-        events = merged((each for each in events if each.pid != relay.pid), system_calls)
+        own = {each.pid for each in events if isinstance(each, Fork) and each.parent == relay.pid}
+        events = merged(
+            (each for each in events if each.pid == root or each.pid not in {relay.pid, *own}),
+            system_calls,
+        )
     gathered = Gathering(records(testbed.trace_file))
     return Evidence(
         program=list(program),
@@ -68,7 +76,28 @@ def examine(
         made=gathered.made,
         ours=lambda path: _is_within(path, testbed.folder),
         straced=with_strace,
+        ended=ended,
+        folder=str(testbed.folder / "lib"),
+        left=frozenset(pid for pid in {each.pid for each in events} if _is_running(pid)),
     )
+
+
+def _refuse_missing(program: str) -> None:
+    """strace has an exit status of its own for a program that is not there."""
+    path = find(program)
+    try:
+        Path(path).stat()
+    except OSError as error:
+        raise explained(path, error) from None
+
+
+def _is_running(pid: int) -> bool:
+    """Whether a process has outlived the program."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return text.rpartition(")")[2].split()[0] not in ("Z", "X")
 
 
 def merged(audited: Iterable[Event], system_calls: list[Event]) -> list[Event]:

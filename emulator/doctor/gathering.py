@@ -10,6 +10,9 @@ from ..testing.calls import Call
 
 __all__ = ["Gathering"]
 
+#: What is no whole record without these was not written by the runtime.
+_KEYS = frozenset(("t", "us", "pid", "tid", "library", "function", "arguments", "code"))
+
 #: So many calls of each process are kept from its first ones, and so many from its last.
 KEPT = 2000
 
@@ -25,12 +28,15 @@ class Gathering:
 
     def __init__(self, records: Iterable[Mapping[str, Any]], kept: int = KEPT) -> None:
         self.made: Counter[int] = Counter()
+        self._number = 0
         self._kept = kept
         self._calls: list[tuple[int, Mapping[str, Any]]] = []
         self._last: dict[int, deque[tuple[int, Mapping[str, Any]]]] = {}
         self._known: set[tuple[int, str, Any]] = set()
         under_way: dict[tuple[Any, ...], Mapping[str, Any]] = {}
         for record in records:
+            if not record.keys() >= _KEYS:
+                continue
             call = (record["pid"], record["tid"], record["t"], record["function"])
             if record["code"] is None:
                 under_way[call] = record
@@ -46,7 +52,8 @@ class Gathering:
     def _keep(self, record: Mapping[str, Any]) -> None:
         pid = record["pid"]
         self.made[pid] += 1
-        numbered = (self.made.total(), record)
+        self._number += 1
+        numbered = (self._number, record)
         kind = (pid, record["function"], record.get("status"))
         if self.made[pid] <= self._kept or kind not in self._known:
             self._known.add(kind)

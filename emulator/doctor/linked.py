@@ -9,7 +9,7 @@ from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
-__all__ = ["missing_symbols"]
+__all__ = ["missing_symbols", "needs"]
 
 _PREFIXES = ("nvml", "cu")
 
@@ -21,7 +21,8 @@ def missing_symbols(user: str, library: str) -> list[str]:
     linked to a library of that name.
     """
     wanted, given = _symbols(user), _symbols(library)
-    if not wanted or not given or not _needs(user, library):
+    base = Path(library).name.partition(".so")[0] + ".so"
+    if not wanted or not given or not needs(user, base):
         return []
     return sorted(name for name, defined in wanted.items() if not defined and not given.get(name))
 
@@ -42,9 +43,12 @@ def _symbols(path: str) -> dict[str, bool]:
         return {}
 
 
-def _needs(user: str, library: str) -> bool:
-    with Path(user).open("rb") as file:
-        dynamic = ELFFile(file).get_section_by_name(".dynamic")
-        tags = dynamic.iter_tags("DT_NEEDED") if isinstance(dynamic, DynamicSection) else ()
-        base = Path(library).name.partition(".so")[0] + ".so"
-        return any(getattr(tag, "needed", "").startswith(base) for tag in tags)
+def needs(user: str, name: str) -> bool:
+    """Whether a file is linked to a library of which the name begins so."""
+    try:
+        with Path(user).open("rb") as file:
+            dynamic = ELFFile(file).get_section_by_name(".dynamic")
+            tags = dynamic.iter_tags("DT_NEEDED") if isinstance(dynamic, DynamicSection) else ()
+            return any(getattr(tag, "needed", "").startswith(name) for tag in tags)
+    except (OSError, ELFError):
+        return False

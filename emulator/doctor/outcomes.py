@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any
 
 from ..stubfiles import SONAMES
 from ..testing.calls import Call
-from .events import Load, SymbolBound
-from .evidence import Attempt, Evidence, attempts
-from .linked import missing_symbols
+from .answers import AROUND, COUNT, INIT, LACKING, TAKING, decides, is_one_of, said, turned_away
+from .events import File, Load, Search, SymbolBound
+from .evidence import Attempt, Evidence
+from .linked import missing_symbols, needs
 
-__all__ = ["LACKING", "Outcome", "Stage", "outcomes"]
+__all__ = ["Outcome", "Stage", "listed", "outcomes"]
 
 
 class Stage(IntEnum):
@@ -49,7 +50,9 @@ class Outcome:
         symbols: functions that the program wanted and the library does not have.
         devices: how many were counted.
         taken: whether the process took a device: made a context, say.
-        mild: no call failed; the rejection is concluded from what came after.
+        mild: nothing failed for certain; it is concluded from what came after.
+        advice: what to do next, where the stage alone does not tell.
+        began: when the process first had to do with the library, in nanoseconds of the wall clock.
     """
 
     library: str
@@ -62,6 +65,8 @@ class Outcome:
     devices: int = 0
     taken: bool = False
     mild: bool = False
+    advice: str = ""
+    began: int = 0
 
     @property
     def usable(self) -> bool:
@@ -73,6 +78,11 @@ class Outcome:
         """How far it got, to compare: cuInit answers NO_DEVICE also where there is no driver."""
         refused = self.stage == Stage.NO_DEVICES and self.call is not None and self.call.failed
         return Stage.INIT_FAILED - 0.5 if refused else self.stage
+
+    @property
+    def broken(self) -> bool:
+        """Whether something went wrong for certain."""
+        return not self.mild and (self.failed or self.stage == Stage.REJECTED)
 
     @property
     def failed(self) -> bool:
@@ -92,59 +102,10 @@ def outcomes(evidence: Evidence) -> list[Outcome]:
     return found
 
 
-INIT = {"nvml": ("nvmlInit",), "cuda": ("cuInit",)}
-COUNT = {"nvml": ("nvmlDeviceGetCount",), "cuda": ("cuDeviceGetCount",)}
-#: Calls that tell nothing of how it went: they close, explain, or look functions up.
-AROUND = (
-    *("nvmlShutdown", "nvmlErrorString", "nvmlSystemGet", "nvmlInternalGetExportTable"),
-    *("cuGetErrorName", "cuGetErrorString", "cuGetProcAddress", "cuDriverGetVersion"),
-    *("cuGetExportTable", "cuCtxDestroy", "cuDevicePrimaryCtxRelease"),
-)
-#: Calls with which a program takes a device.
-TAKING = ("cuCtxCreate", "cuDevicePrimaryCtxRetain", "cuMemAlloc", "cuLaunchKernel")
-#: Errors with which a library says that it lacks something that few programs insist on.
-LACKING = ("NOT_SUPPORTED", "NOT_FOUND", "FUNCTION_NOT_FOUND", "INSUFFICIENT_SIZE", "NO_PERMISSION")
-
-#: What programs turn away though no call fails: function, parameters of it, whether their values
-#: are such, and what they are. The least that Ollama takes are compute capability 5.0 and 457 MiB.
-TURNED_AWAY: tuple[tuple[str, Callable[[dict[str, Any]], bool], str], ...] = (
-    (
-        "nvmlDeviceGetCudaComputeCapability",
-        lambda a: a["major"] < 5,
-        "a compute capability that current CUDA libraries have no code for",
-    ),
-    (
-        "cuDeviceComputeCapability",
-        lambda a: a["major"] < 5,
-        "a compute capability that current CUDA libraries have no code for",
-    ),
-    (
-        "cuDeviceGetAttribute",
-        lambda a: str(a["attrib"]).endswith("COMPUTE_CAPABILITY_MAJOR") and a["pi"] < 5,
-        "a compute capability that current CUDA libraries have no code for",
-    ),
-    (
-        "cuDeviceGetAttribute",
-        lambda a: str(a["attrib"]).endswith("COMPUTE_MODE") and a["pi"] == 2,
-        "a compute mode that allows no contexts",
-    ),
-    (
-        "nvmlDeviceGetComputeMode",
-        lambda a: str(a["mode"]).endswith("PROHIBITED"),
-        "a compute mode that allows no contexts",
-    ),
-    ("cuDeviceTotalMem", lambda a: a["bytes"] < 457 << 20, "less memory than programs ask for"),
-    ("cuMemGetInfo", lambda a: a["free"] < 457 << 20, "less free memory than programs ask for"),
-    (
-        "nvmlDeviceGetMemoryInfo",
-        lambda a: a["memory"]["free"] < 457 << 20,
-        "less free memory than programs ask for",
-    ),
-)
-
-
-def _is(call: Call, names: Sequence[str]) -> bool:
-    return call.function.startswith(tuple(names))
+#: Exit statuses of programs that another ended, `timeout` or a signal, and those signals.
+ENDED_BY_OTHERS = (124, 129, 130, 131, 137, 141, 143, -1, -2, -3, -9, -13, -15)
+#: In so many nanoseconds a call returns, unless it hangs.
+PATIENCE = 10**9
 
 
 class _Library:
@@ -157,13 +118,22 @@ class _Library:
         self.soname = SONAMES[library]
         self.base = self.soname.removesuffix(".1")
         self.events = evidence.of(pid)
+        self.attempts = evidence.attempts_of(pid)
         self.calls = evidence.calls_of(pid, library)
+        self.answered = [call for call in self.calls if call.code is not None]
+        self.own = [call for call in self.answered if not is_one_of(call, AROUND)]
+        self.taken = any(call.succeeded and is_one_of(call, TAKING) for call in self.calls)
 
     def outcome(self) -> Outcome:
         return next(filter(None, (step(self) for step in _STEPS)), self._at(Stage.UNASKED))
 
     def _at(self, stage: Stage, text: str = "", **more: Any) -> Outcome:
-        return Outcome(self.library, self.pid, stage, text, **more)
+        return Outcome(self.library, self.pid, stage, text, began=self._began(), **more)
+
+    def _began(self) -> int:
+        times = [call.record["t"] for call in self.calls[:1]]
+        times += [each.search.t for each in self.attempts if self._is_ours(each.search.name)][:1]
+        return min(times, default=self.evidence.processes[self.pid].began)
 
     # ---- calls were made
 
@@ -176,127 +146,150 @@ class _Library:
         return self._at(Stage.INSIDE_A_CALL, f"{how} inside {call.function}", call=call)
 
     def _went_on(self, call: Call) -> bool:
-        """Whether the process ended of its own accord: that thread was only left behind."""
-        process = self.evidence.processes[self.pid]
-        return process.ended is not None and self.evidence.stopped is None
+        """Whether the process ended, or was ended, with a thread in a call that does not hang."""
+        ended = self.evidence.processes[self.pid].ended
+        by_itself = ended is not None or self.pid in self.evidence.left
+        before = any(each.function == call.function for each in self.answered)
+        lasted = (ended if ended is not None else self.evidence.ended) - int(call.record["t"])
+        soon = bool(self.answered) and lasted < PATIENCE
+        return soon and (by_itself or (before and self.evidence.stopped is not None))
 
     def _ending(self, call: Call) -> str:
         word, _, number = str(call.status).partition(" ")
-        name = self.evidence.processes[self.pid].name
+        process = self.evidence.processes[self.pid]
+        if word == "CALLED" and self.pid == self.evidence.root and self._killed:
+            word, number = "SIGNAL", str(-self.evidence.status)
         if word == "SIGNAL":
-            return f"{name} was ended by signal {number}"
+            return f"{process.name} was ended by signal {number}"
         if word == "EXIT":
-            return f"{name} exited with {number}"
-        if word == "BLOCKED" or self.evidence.stopped:
-            return f"{name} hung"
-        return f"{name} ended"
+            return f"{process.name} exited with {number}"
+        running = self.pid in self.evidence.left
+        if word == "BLOCKED" or self.evidence.stopped or process.ended is not None:
+            return f"{process.name} hung"
+        return f"{process.name} was " + ("still" if running else "killed or crashed")
+
+    @property
+    def _killed(self) -> bool:
+        return self.evidence.status < 0 and self.evidence.stopped is None
 
     def runtime(self) -> Outcome | None:
         """NVIDIA's runtime library asked the driver, and left it at that."""
-        ours = [call for call in self.calls if not _is(call, ("cuGetProcAddress",))]
+        ours = [call for call in self.answered if not is_one_of(call, ("cuGetProcAddress",))]
         if self.library != "cuda" or not ours:
             return None
         last = ours[-1]
-        if last.function == "cuGetExportTable" and last.failed:
-            text = (
-                "the CUDA runtime asked the driver to prove that it is genuine, which nvemu does "
-                "not imitate"
-            )
-            return self._at(Stage.RUNTIME_REFUSED, text, call=last)
         runtime = self._loaded("libcudart")
-        if last.function == "cuDriverGetVersion" and last.succeeded and runtime:
+        details = [runtime.path] if runtime else []
+        name = os.path.basename(runtime.path) if runtime else "it"
+        if last.function == "cuGetExportTable" and last.failed:
+            text = f"{name} wants proof that the driver is genuine, which nvemu does not imitate"
+            advice = "See how far the program gets on a machine with a driver, with --real."
+            return self._at(Stage.RUNTIME_REFUSED, text, call=last, details=details, advice=advice)
+        asked = runtime or any(is_one_of(call, ("cuGetExportTable",)) for call in ours)
+        if last.function == "cuDriverGetVersion" and last.succeeded and asked:
             version = _cuda(last.arguments.get("driverVersion"))
-            text = (
-                f"the CUDA runtime {os.path.basename(runtime.path)} turned the driver away, which "
-                f"supports CUDA {version}"
-            )
-            return self._at(Stage.RUNTIME_REFUSED, text, call=last, details=[runtime.path])
+            text = f"{name} asked for its version (CUDA {version}) and no more"
+            return self._at(Stage.RUNTIME_REFUSED, text, call=last, details=details)
         return None
 
     def init(self) -> Outcome | None:
         """The library was not initialised, or could not count its devices."""
         for names in (INIT, COUNT):
-            calls = [call for call in self.calls if _is(call, names[self.library])]
+            calls = [call for call in self.answered if is_one_of(call, names[self.library])]
             if not calls or any(call.succeeded for call in calls):
                 continue
             last = calls[-1]
             stage = Stage.NO_DEVICES if last.status == "NO_DEVICE" else Stage.INIT_FAILED
-            return self._at(stage, f"{last.function} answered {_said(last)}", call=last)
+            return self._at(stage, f"{last.function} answered {said(last)}", call=last)
         return None
 
     def count(self) -> Outcome | None:
         """There are no devices."""
-        counts = [call for call in self.calls if _is(call, COUNT[self.library]) and call.succeeded]
+        counts = [
+            call for call in self.calls if is_one_of(call, COUNT[self.library]) and call.succeeded
+        ]
         if not counts or self._devices():
             return None
         return self._at(Stage.NO_DEVICES, f"{counts[-1].function} counted 0", call=counts[-1])
 
     def _devices(self) -> int:
-        """How many devices were seen."""
+        """How many devices were seen: counted, or got at without counting them."""
+        succeeded = [call for call in self.calls if call.succeeded]
         counts = [
             value
-            for call in self.calls
-            if call.succeeded and _is(call, COUNT[self.library])
+            for call in succeeded
+            if is_one_of(call, COUNT[self.library])
             for value in call.arguments.values()
             if isinstance(value, int)
         ]
-        return max(counts, default=0)
+        got = {call.arguments.get("device", call.arguments.get("dev")) for call in succeeded}
+        return max([*counts, len(got - {None})])
 
     def wanted_more(self) -> Outcome | None:
-        """The last that the process did with the library was to miss a function of it."""
-        missed, own = self._missed(), self._own
-        gave_up = own if self.evidence.status else self.calls  # an orderly end tells of no trouble
-        if not missed or (gave_up and gave_up[-1].record["t"] > missed[-1].t) or self._taken:
+        """The last that the process did with the library was to miss a function of it, or it missed
+        one that nothing stands in for."""
+        missed = self._missed()
+        for family in (INIT[self.library], COUNT[self.library]):
+            names = [name for _, name, _ in missed if name.startswith(family)]
+            if names and not any(is_one_of(call, family) for call in self.calls):
+                return self._missing(list(dict.fromkeys(names)), missed[-1][2])
+        gave_up = self.own if self.evidence.status else self.calls  # an orderly end: no trouble
+        if not missed or (gave_up and gave_up[-1].record["t"] > missed[-1][0]) or self.taken:
             return None
-        names = [event.name for event in missed[-1:]] if own else [e.name for e in missed]
-        return self._missing(list(dict.fromkeys(names)), missed[-1].library)
+        names = [name for _, name, _ in (missed[-1:] if self.own else missed)]
+        return self._missing(list(dict.fromkeys(names)), missed[-1][2])
 
-    def _missed(self) -> list[SymbolBound]:
-        return [
-            event
+    def _missed(self) -> list[tuple[int, str, str]]:
+        """Functions that were asked for in vain: when, their names, and of which file."""
+        bound = [
+            (event.t, event.name, event.library)
             for event in self.events
             if isinstance(event, SymbolBound) and not event.found and self._is_ours(event.library)
         ]
+        asked = [
+            (int(call.record["t"]), str(call.arguments.get("symbol")), self.soname)
+            for call in self.answered
+            if call.failed and is_one_of(call, ("cuGetProcAddress",))
+        ]
+        return sorted(bound + asked)
 
     def _missing(self, names: list[str], path: str) -> Outcome:
-        text = f"{os.path.basename(path)} does not have {_listed(names)}"
+        text = f"{os.path.basename(path)} does not have {listed(names)}"
         return self._at(Stage.SYMBOL_MISSING, text, symbols=names, details=[path])
+
+    def unlinked(self) -> Outcome | None:
+        """The loader ended the program at the call of a function that is not there."""
+        ended = self.evidence.processes[self.pid].ended is not None
+        return None if ended or self.evidence.status != 127 else self._unlinked()
 
     def rejected(self) -> Outcome | None:
         """Devices were seen, and turned away."""
-        own = self._own
-        failed = [call for call in own if call.failed and call.status not in LACKING]
-        gave_up = self.evidence.status != 0 and self.evidence.stopped is None
-        if failed and (failed[-1] is own[-1] or (gave_up and not self._taken)):
-            text = f"{failed[-1].function} answered {_said(failed[-1])}"
+        own, status = self.own, self.evidence.status
+        gave_up = not self.evidence.stopped and status not in (0, *ENDED_BY_OTHERS)
+        last = own[-1:] if own and decides(own[-1]) else []
+        failed = last or [call for call in own if call.failed and call.status not in LACKING]
+        if failed and (last or (gave_up and not self.taken)):
+            text = f"{failed[-1].function} answered {said(failed[-1])}"
             return self._at(Stage.REJECTED, text, call=failed[-1])
-        if not own or self._taken:
+        if not own or self.taken:
             return None
-        for call, text in _turned_away(own):
+        for call, text in turned_away(own):
             return self._at(Stage.REJECTED, text, call=call, mild=True)
         if gave_up:
-            text = f"the last that it asked was {own[-1].function}"
+            ended = f"signal {-status} ended it" if status < 0 else f"the exit status was {status}"
+            text = f"the last that it asked was {own[-1].function}, and {ended}"
             return self._at(Stage.REJECTED, text, call=own[-1], mild=True)
         return None
-
-    @property
-    def _own(self) -> list[Call]:
-        """The calls that are about devices."""
-        return [call for call in self.calls if not _is(call, AROUND)]
-
-    @property
-    def _taken(self) -> bool:
-        return any(call.succeeded and _is(call, TAKING) for call in self.calls)
 
     def fine(self) -> Outcome | None:
         """Devices were seen, or nothing was asked about them and nothing failed."""
         if not self.calls:
             return None
         devices = self._devices()
-        text = f"{devices} device{'' if devices == 1 else 's'} seen"
-        if self._taken:
-            text += ", and taken"
-        return self._at(Stage.FINE, text, devices=devices, taken=self._taken)
+        text = f"{devices} device{'' if devices == 1 else 's'} seen" + ", and taken" * self.taken
+        if not devices and not self.taken:
+            text = f"it asked {self.soname} for no devices"
+        return self._at(Stage.FINE, text, devices=devices, taken=self.taken)
 
     # ---- no call was made
 
@@ -312,44 +305,86 @@ class _Library:
             return self._at(Stage.UNLOADABLE, text, details=_paths(dependency))
         if not any(self.evidence.ours(load.path) for load in loads):
             return self._at(Stage.OTHER_LIBRARY, f"it opened {last.path}", details=[last.path])
-        for attempt in attempts(self.events):
-            if attempt.load is not None and attempt.load.path == last.path:
-                names = missing_symbols(self._asker(attempt), last.path)
+        name = os.path.basename(last.path)
+        return self._unlinked() or self._at(
+            Stage.NEVER_CALLED, f"{name} was loaded and never called", details=[last.path]
+        )
+
+    def _unlinked(self) -> Outcome | None:
+        """Who asked for the library is linked to functions that it does not have."""
+        for attempt in self.attempts:
+            if attempt.load is not None and self._is_ours(attempt.search.name):
+                names = missing_symbols(self._asker(attempt), attempt.load.path)
                 if names:
-                    return self._missing(names, last.path)
-        return self._at(Stage.NEVER_CALLED, f"{last.path} was loaded and never called")
+                    return self._missing(names, attempt.load.path)
+        return None
 
     def _asker(self, attempt: Attempt) -> str:
         """The file that asked for a library: a library, or the program."""
         return attempt.search.by or self.evidence.processes[self.pid].exe
 
     def _failed_dependency(self, load: Load) -> Attempt | None:
-        wanted = (each for each in attempts(self.events) if each.search.by == load.path)
+        wanted = (each for each in self.attempts if each.search.by == load.path)
         return next((each for each in wanted if each.load is None), None)
 
     def searched(self) -> Outcome | None:
         """The library was asked for and nothing could be loaded."""
-        asked = [each for each in attempts(self.events) if self._is_ours(each.search.name)]
-        if not asked:
+        asked = [each for each in self.attempts if self._is_ours(each.search.name)]
+        return self._unloaded(asked) if asked else None
+
+    def consumer(self) -> Outcome | None:
+        """A library that would have called CUDA was not loaded, as one that it needs is not."""
+        if self.library != "cuda":
             return None
+        loaded = {each.search.name for each in self.attempts if each.load}
+        lost = [each for each in self.attempts if each.search.name not in loaded]
+        asked = [each for each in lost if self._is_consumer(each) and self._is_linked(each)]
+        return self._unloaded(asked) if asked else None
+
+    def _is_consumer(self, attempt: Attempt) -> bool:
+        names = [os.path.basename(name) for name in (attempt.search.name, self._asker(attempt))]
+        apis = tuple(soname.removesuffix(".1") for soname in SONAMES.values())
+        return not any(name.startswith(apis) for name in names)
+
+    def _is_linked(self, attempt: Attempt) -> bool:
+        return needs(self._asker(attempt), attempt.search.name)
+
+    def _unloaded(self, asked: list[Attempt]) -> Outcome:
+        """What became of searches that led to nothing."""
         found: dict[str, str] = {}
         for each in asked:
             found |= each.paths
         askers = dict.fromkeys(each.search.by for each in asked if each.search.by)
         details = [*(f"asked for by {by}" for by in askers), *_lines(found)]
         states = set(found.values())
-        names = _listed(list(dict.fromkeys(each.search.name for each in asked)))
-        bad = [path for path, state in found.items() if state in ("empty", "not-elf", "library")]
-        if bad:
-            return self._at(Stage.UNLOADABLE, f"{bad[-1]} is no library", details=details)
+        names = [os.path.basename(each.search.name) for each in asked]
+        if len({each.search.name for each in asked}) == 1:
+            names = [asked[0].search.name]
+        name, are = listed(list(dict.fromkeys(names))), "are" if len(set(names)) > 1 else "is"
+        for path, state in found.items():
+            if state in _BAD:
+                return self._at(Stage.UNLOADABLE, f"{path} {_BAD[state]}", details=details)
         if "wrong-class" in states:
-            text = f"{names} was found for another kind of machine only"
+            text = f"{name} {are} there for another kind of machine only"
             return self._at(Stage.WRONG_CLASS, text, details=details)
-        return self._at(Stage.NOT_FOUND, f"{names} is not there", details=details)
+        if "unreadable" in states:
+            return self._at(Stage.NOT_FOUND, f"{name} may not be read", details=details)
+        return self._at(Stage.NOT_FOUND, f"{name} {are} not there", details=details)
+
+    def looked(self) -> Outcome | None:
+        """The library's file was looked for, and not by the loader."""
+        looks = [
+            each for each in self.events if isinstance(each, File) and self._is_ours(each.path)
+        ]
+        if not looks or any(each.found for each in looks):
+            return None
+        searches = [Search(e.t, e.pid, e.tid, e.path, None, "absent") for e in looks]
+        return replace(self._unloaded(list(map(Attempt, searches))), mild=True)
 
     def _is_ours(self, name: str) -> bool:
+        """Whether this is a name, a path or a pattern of the library."""
         base = os.path.basename(name)
-        return base == self.base or base.startswith(f"{self.base}.")
+        return base == self.base or base.startswith((f"{self.base}.", f"{self.base}*"))
 
     def _loaded(self, prefix: str) -> Load | None:
         paths = ((os.path.basename(load.path), load) for load in self._loads())
@@ -365,28 +400,29 @@ _STEPS: tuple[Callable[[_Library], Outcome | None], ...] = (
     _Library.wanted_more,
     _Library.init,
     _Library.count,
+    _Library.unlinked,
     _Library.rejected,
     _Library.fine,
+    _Library.consumer,
     _Library.loaded,
     _Library.searched,
+    _Library.looked,
 )
 
+#: What was at a path, in other words than the audit module's.
+_STATES = {"library": "there, and not loaded"}
+#: What is wrong with a file that is not loaded.
+_BAD = {
+    "empty": "is no library",
+    "not-elf": "is no library",
+    "library": "could not be loaded",
+}
 
-def _listed(names: list[str]) -> str:
+
+def listed(names: list[str]) -> str:
+    """The first of many names, and how many more there are."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more
-
-
-def _turned_away(own: list[Call]) -> Iterator[tuple[Call, str]]:
-    """Answers that programs turn away, among the last: one that asks on was content with it."""
-    for call in reversed(own[-3:]):
-        for function, such, what in TURNED_AWAY:
-            if call.succeeded and call.function.startswith(function) and such(dict(call.arguments)):
-                yield call, f"{call.function} answered {what}"
-
-
-def _said(call: Call) -> str:
-    return f"{call.status} ({call.code})"
 
 
 def _cuda(version: object) -> str:
@@ -398,4 +434,4 @@ def _paths(attempt: Attempt) -> list[str]:
 
 
 def _lines(paths: dict[str, str]) -> list[str]:
-    return [f"{path}: {state}" for path, state in paths.items()]
+    return [f"{path}: {_STATES.get(state, state)}" for path, state in paths.items()]

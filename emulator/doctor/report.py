@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import msgspec
@@ -76,7 +77,8 @@ class CallMade(msgspec.Struct):
 
 
 class Report(msgspec.Struct):
-    """All that doctor says of a run.
+    """All that doctor says of a run. Texts name nvemu's own libraries "nvemu's libcuda.so.1": their
+    folder is gone by then.
 
     Attributes:
         verdict: its name, one of `VERDICTS`.
@@ -128,10 +130,10 @@ def report(
     return Report(
         verdict=verdict.name,
         status=verdict.kind.status,
-        headline=verdict.headline,
-        why=verdict.why,
+        headline=_plain(verdict.headline, evidence),
+        why=[_plain(each, evidence) for each in verdict.why],
         advice=verdict.advice,
-        notes=verdict.notes,
+        notes=[_plain(each, evidence) for each in verdict.notes],
         program=evidence.program,
         program_status=evidence.status,
         stopped=evidence.stopped,
@@ -139,12 +141,14 @@ def report(
         driver=driver,
         began=began,
         libraries=[
-            LibrarySeen(each.library, each.pid, each.stage.name.lower(), each.text)
+            LibrarySeen(
+                each.library, each.pid, each.stage.name.lower(), _plain(each.text, evidence)
+            )
             for each in verdict.outcomes
         ],
         processes=_processes(evidence, began),
         timeline=sorted(
-            [*(_moment(each, began) for each in evidence.events), *map(_of_call, calls)],
+            [*(_moment(each, evidence, began) for each in evidence.events), *map(_of_call, calls)],
             key=lambda moment: moment.t,
         ),
         calls=calls,
@@ -169,9 +173,14 @@ def _processes(evidence: Evidence, began: int) -> list[ProcessSeen]:
     ]
 
 
-def _moment(event: Event, began: int) -> Moment:
-    kind = type(event).__struct_config__.tag
-    return Moment(event.t - began, event.pid, event.tid, str(kind), line(event), _is_bad(event))
+def _plain(text: str, evidence: Evidence) -> str:
+    """A text without the folder of nvemu's libraries, which is gone by now."""
+    return text.replace(f"{evidence.folder}{os.sep}", "nvemu's ") if evidence.folder else text
+
+
+def _moment(event: Event, evidence: Evidence, began: int) -> Moment:
+    kind, text = str(type(event).__struct_config__.tag), _plain(line(event), evidence)
+    return Moment(event.t - began, event.pid, event.tid, kind, text, _is_bad(event))
 
 
 def _is_bad(event: Event) -> bool:

@@ -8,24 +8,30 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from .events import Event, Exec, File
 
 __all__ = ["StraceMissingError", "events", "strace"]
 
-#: What lies here, or is called so, has to do with GPUs: as stubs/src/audit.c has it.
+#: What lies here, or is called so, has to do with GPUs: as stubs/src/audit/ has it.
 _TELLING = re.compile(
     r"/dev/nvidia|/proc/driver/nvidia|/sys/(bus/pci|devices/pci|module/nvidia|class/drm)|/dev/dri"
     r"|.*/(nvidia-[^/]*|lib[^/]*(nvidia|cuda|cublas|cudnn|nvml)[^/]*\.so[^/]*)$"
 )
 
-#: process id, seconds, call, the first path among its arguments, result
+_STRING = r"\"((?:[^\"\\]|\\.)*)\""
+#: process id, seconds, call, the folder that a path is relative to, the first path, result
 _LINE = re.compile(
-    r"(\d+) +(\d+)\.(\d+) (\w+)\((?:[A-Z_]+, )?\"((?:[^\"\\]|\\.)*)\"(.*)\) += (-?\d+|0x[0-9a-f]+)"
+    rf"(\d+) +(\d+)\.(\d+) (\w+)\((?:(?:AT_FDCWD|\d+)(?:<([^>]*)>)?, )?{_STRING}(.*)\)"
+    r" += (-?\d+|0x[0-9a-f]+)"
 )
-_QUOTED = re.compile(r"\"((?:[^\"\\]|\\.)*)\"")
+_QUOTED = re.compile(_STRING)
+_LISTED = re.compile(rf"\[((?:{_STRING}(?:\.\.\.)?,? ?)*)")
+#: A call of which the result comes later, as another thread's calls come first.
+_UNFINISHED = re.compile(r"((\d+) .*) <unfinished \.\.\.>$")
+_RESUMED = re.compile(r"(\d+) +[\d.]+ <\.\.\. \w+ resumed>(.*)")
 
 
 class StraceMissingError(RuntimeError):
@@ -45,27 +51,41 @@ def strace(program: Sequence[str], output: Path) -> list[str]:
     path = shutil.which("strace")
     if path is None:
         raise StraceMissingError("--strace needs strace: install it (Debian: apt install strace)")
-    options = ["-f", "-qq", "-ttt", "-s", "4096", "--trace=%file", "--signal=none"]
+    options = ["-f", "-y", "-qq", "-ttt", "-s", "4096", "--trace=%file", "--signal=none"]
     return [path, *options, "-o", str(output), "--", *program]
 
 
 def events(output: Path) -> Iterator[Event]:
     """What a file of strace tells about GPUs, and which programs were run."""
+    if not output.exists():  # strace could not begin, and has said why
+        return
     with output.open(encoding="utf-8", errors="replace") as file:
-        for text in file:
+        for text in _whole(file):
             found = _LINE.match(text)
             if found is not None:
                 yield from _event(found)
 
 
+def _whole(lines: Iterable[str]) -> Iterator[str]:
+    """Lines of whole calls: a beginning is put before what is said of its end."""
+    begun: dict[str, str] = {}
+    for text in lines:
+        if beginning := _UNFINISHED.match(text):
+            begun[beginning[2]] = beginning[1]
+        elif end := _RESUMED.match(text):
+            yield begun.pop(end[1], "") + end[2]
+        else:
+            yield text
+
+
 def _event(found: re.Match[str]) -> Iterator[Event]:
-    pid, seconds, fraction, call, path, rest, result = found.groups()
+    pid, seconds, fraction, call, folder, path, rest, result = found.groups()
     t = int(seconds) * 10**9 + int(fraction.ljust(9, "0"))
-    path = _unquoted(path)
+    path = os.path.join(_unquoted(folder or ""), _unquoted(path))
     succeeded = not result.startswith("-")
     if call in ("execve", "execveat") and (succeeded or _TELLING.match(path)):
-        listed = rest.partition("[")[2].partition("]")[0]
-        argv = [_unquoted(each) for each in _QUOTED.findall(listed)]
+        listed = _LISTED.search(rest)
+        argv = [_unquoted(each) for each in _QUOTED.findall(listed[1] if listed else "")]
         yield Exec(t, int(pid), int(pid), path, succeeded, argv or [path])
     elif _TELLING.match(path):
         yield File(t, int(pid), int(pid), call, path, succeeded)

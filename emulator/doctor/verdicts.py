@@ -12,8 +12,9 @@ from ..checkup.kinds import kind
 from ..machine import DRIVERS
 from ..stubfiles import SONAMES
 from ..symbols import exported
+from .answers import LACKING
 from .evidence import Evidence
-from .outcomes import LACKING, Outcome, Stage, outcomes
+from .outcomes import Outcome, Stage, listed, outcomes
 from .ways import unseen_programs, ways
 
 __all__ = ["VERDICTS", "Kind", "Verdict", "judge"]
@@ -39,7 +40,7 @@ VERDICTS = {
     "fine": Kind(0, "all fine"),
     "never-asked": Kind(
         10,
-        "it never asked for the libraries",
+        "it never asked the libraries",
         "It was built without GPU support, or something decided before: its options, its "
         "configuration, a missing plug-in. Its own log, as detailed as it gets, says which.",
     ),
@@ -90,8 +91,7 @@ VERDICTS = {
         21,
         "the CUDA runtime turned the driver away",
         "A runtime that is newer than the driver needs a newer driver, or NVIDIA's compatibility "
-        "package. Below NVIDIA's own runtime nvemu cannot stand in: it answers NVML and the driver "
-        "API.",
+        "package.",
     ),
     "other-way": Kind(
         22,
@@ -171,16 +171,27 @@ def judge(evidence: Evidence) -> Verdict:
     return _Judge(evidence).verdict()
 
 
+def _decisive(found: list[Outcome]) -> Outcome:
+    """Of a library's outcomes that of the process that got furthest; but where none took a device,
+    what then went wrong in a process that came later."""
+    furthest = max(found, key=lambda each: (each.progress, each.devices, each.began))
+    if not furthest.usable or any(each.taken for each in found):
+        return furthest
+    later = [each for each in found if each.broken and each.began > furthest.began]
+    return max(later, key=lambda each: each.progress, default=furthest)
+
+
 class _Judge:
-    """Weighs the outcomes of both libraries: of each, that of the process that got furthest."""
+    """Weighs the outcomes of both libraries."""
 
     def __init__(self, evidence: Evidence) -> None:
         self.evidence = evidence
         self.outcomes = outcomes(evidence)
-        best = {
-            each.library: each for each in sorted(self.outcomes, key=lambda each: each.progress)
-        }
-        self.best = [best[library] for library in SONAMES if library in best]
+        self.best = [
+            _decisive(each)
+            for library in SONAMES
+            if (each := [every for every in self.outcomes if every.library == library])
+        ]
 
     def verdict(self) -> Verdict:
         """The first that applies."""
@@ -224,11 +235,12 @@ class _Judge:
         if seen.missing:
             name, text, why = "not-found", f"{seen.missing[0]} is not there", seen.missing_paths
         elif seen.looked:
-            name, text, why = "other-way", seen.looked[0], seen.looked
+            name, text, why = "other-way", [*seen.ran, *seen.looked][0], seen.looked
         elif hidden := self._hidden_programs():
             name, text, why = "unseen", f"{hidden[0]} did not come by the dynamic loader", hidden
         else:
-            name, text, why = "never-asked", "no search for libnvidia-ml or libcuda at all", []
+            name, text = "never-asked", "no search for libnvidia-ml or libcuda at all"
+            why = seen.loaded
         advice = [VERDICTS[name].advice]
         return Verdict(name, text, why, advice, self._notes(), self.outcomes, self.evidence.root)
 
@@ -245,20 +257,24 @@ class _Judge:
         if outcome.call is not None:
             fault = outcome.call.fault
             lines.append(repr(outcome.call))
-            lines += [f"the scenario's fault {fault} made it so"] if fault else []
+            named = fault if fault and fault.startswith("fault[") else f"fault {fault}"
+            lines += [f"the scenario's {named} made it so"] if fault else []
         lines += outcome.details
         if self._hidden(outcome):
             lines.append(f"CUDA_VISIBLE_DEVICES={process.environment['CUDA_VISIBLE_DEVICES']}")
         return lines
 
     def _hidden(self, outcome: Outcome) -> bool:
-        """Whether CUDA shows no devices as a variable hides them."""
+        """Whether CUDA shows no devices as a variable hides them: not where NVML shows none, nor
+        where the variable names the first, which every machine with a GPU has."""
         if outcome.stage != Stage.NO_DEVICES or outcome.library != "cuda":
             return False
-        return "CUDA_VISIBLE_DEVICES" in self.evidence.processes[outcome.pid].environment
+        none = any(each.stage == Stage.NO_DEVICES for each in self.best if each.library == "nvml")
+        value = self.evidence.processes[outcome.pid].environment.get("CUDA_VISIBLE_DEVICES")
+        return not none and value is not None and value.partition(",")[0].strip() != "0"
 
     def _advice(self, outcome: Outcome) -> Iterator[str]:
-        call, general = outcome.call, VERDICTS[_NAMES[outcome.stage]].advice
+        call, general = outcome.call, outcome.advice or VERDICTS[_NAMES[outcome.stage]].advice
         if self._hidden(outcome):
             yield "Unset CUDA_VISIBLE_DEVICES, or name devices that exist: it hides all others."
         elif call is not None and call.code and outcome.stage in _WITH_CAUSES:
@@ -278,10 +294,20 @@ class _Judge:
             yield f"{path} is {kind(outcome.library, Path(path)).text}."
 
     def _others(self, outcome: Outcome) -> Iterator[str]:
-        """What became of the other library."""
-        for other in self.best:
-            if other.library != outcome.library and other.text:
-                yield f"{_TITLES[other.library]}: {other.text}"
+        """What became of the other library, and what went otherwise in other processes."""
+        lines = [
+            f"{_TITLES[other.library]}: {other.text}"
+            for other in self.best
+            if other.library != outcome.library and other.text
+        ]
+        told = {each.text for each in [outcome, *self.best]}
+        others = {
+            other.text: f"{_TITLES[other.library]} in process {other.pid} "
+            f"({self.evidence.processes[other.pid].name}): {other.text}"
+            for other in reversed(self.outcomes)
+            if other.text not in told
+        }
+        yield from [*lines, *reversed(others.values())][:4]
 
     def _notes(self) -> list[str]:
         evidence = self.evidence
@@ -289,8 +315,12 @@ class _Judge:
         if evidence.stopped:
             notes.append(f"doctor ended the program ({evidence.stopped})")
         elif evidence.status:
-            ended = f"signal {-evidence.status}" if evidence.status < 0 else evidence.status
-            notes.append(f"the program's exit status was {ended}")
+            by_signal = f"signal {-evidence.status} ended the program"
+            by_itself = f"the program's exit status was {evidence.status}"
+            notes.append(by_signal if evidence.status < 0 else by_itself)
+        left = [evidence.processes[pid].name for pid in sorted(evidence.left)]
+        if left:
+            notes.append(f"still running, and no longer watched: {listed(left)}")
         failed = [
             f"{call.function} {call.status}"
             for call in evidence.calls
@@ -298,11 +328,11 @@ class _Judge:
         ]
         if failed:
             several = Counter(failed).most_common(4)
-            listed = ", ".join(f"{call} ({count} x)" for call, count in several)
-            notes.append(f"calls that failed: {listed}{', ...' * (len(set(failed)) > 4)}")
+            counted = ", ".join(f"{call} ({count} x)" for call, count in several)
+            notes.append(f"calls that failed: {counted}{', ...' * (len(set(failed)) > 4)}")
         errors = {call.function for call in evidence.calls if call.record.get("error")}
         notes += [f"{name} met an error inside nvemu: see the trace" for name in sorted(errors)]
         unhandled = sorted({call.function for call in evidence.calls if not call.handled})
         if unhandled:
-            notes.append(f"nvemu has no handler for {', '.join(unhandled)}")
+            notes.append(f"nvemu has no handler for {listed(unhandled)}")
         return notes

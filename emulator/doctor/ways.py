@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from .events import Exec, File, Load, Start
-from .evidence import Attempt, Evidence, attempts
+from .evidence import Attempt, Evidence
 
 __all__ = ["Ways", "unseen_programs", "ways"]
 
@@ -18,43 +18,58 @@ class Ways:
 
     Attributes:
         looked: a line for each thing that it looked at.
+        ran: those of them that are programs.
+        loaded: a line for each library that was loaded and might have asked.
         missing: libraries that would have asked for the GPU, and are not there.
         missing_paths: where they were looked for, a line each.
     """
 
     looked: list[str] = field(default_factory=list)
+    ran: list[str] = field(default_factory=list)
+    loaded: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     missing_paths: list[str] = field(default_factory=list)
+
+
+#: Programs that tell whether there is a GPU, or a library; their names begin so.
+_PROGRAMS = ("nvidia-", "ldconfig", "lspci", "lshw", "lsmod", "modinfo")
 
 
 def ways(evidence: Evidence) -> Ways:
     """The other ways that a run's processes went, in the order of their first steps."""
     found = Ways()
+    looked: dict[str, None] = {}
     for event in evidence.events:
         name = evidence.processes[event.pid].name
-        line = None
         match event:
-            case Exec() if os.path.basename(event.path).startswith("nvidia-"):
+            case Exec() if os.path.basename(event.path).startswith(_PROGRAMS):
                 line = f"{name} ran {os.path.basename(event.path)}"
-                line += "" if event.found else ", which is not there"
+                found.ran.append(line + ("" if event.found else ", which is not there"))
+                looked[found.ran[-1]] = None
             case File():
-                line = f"{name} looked at {event.path}" + (
-                    ": there" if event.found else ": not there"
+                looked[f"{name} looked at {event.path}: {'' if event.found else 'not '}there"] = (
+                    None
                 )
             case Load():
-                line = f"{name} loaded {event.path}"
-        if line and line not in found.looked:
-            found.looked.append(line)
+                found.loaded.append(f"{name} loaded {event.path}")
+    found.looked = list(looked)
     for pid in evidence.processes:
-        for attempt in attempts(evidence.of(pid)):
-            _add_missing(found, attempt)
+        searches = evidence.attempts_of(pid)
+        loaded = {_stem(each.search.name) for each in searches if each.load}
+        for attempt in searches:
+            if attempt.load is None and _stem(attempt.search.name) not in loaded:
+                _add_missing(found, attempt)
     return found
 
 
+def _stem(name: str) -> str:
+    """A library's name without its version: whoever finds one version needs no other."""
+    return os.path.basename(name).partition(".so")[0]
+
+
 def _add_missing(found: Ways, attempt: Attempt) -> None:
-    if attempt.load is None:
-        found.missing.append(attempt.search.name)
-        found.missing_paths += [f"{path}: {state}" for path, state in attempt.paths.items()]
+    found.missing.append(attempt.search.name)
+    found.missing_paths += [f"{path}: {state}" for path, state in attempt.paths.items()]
 
 
 def unseen_programs(evidence: Evidence) -> Iterator[str]:
@@ -62,12 +77,12 @@ def unseen_programs(evidence: Evidence) -> Iterator[str]:
     strace."""
     if evidence.straced:
         return
-    starts = [event for event in evidence.events if isinstance(event, Start)]
-    runs = [event for event in evidence.events if isinstance(event, Exec) and event.found]
-    for event in runs:
-        if not any(_is_start_of(event, start) for start in starts):
+    last: dict[int, int] = {}  # process -> when it, or a child of it, was last seen to start
+    for event in evidence.events:
+        if isinstance(event, Start):
+            last |= {event.pid: event.t, event.parent: event.t}
+    for event in evidence.events:
+        if not isinstance(event, Exec) or not event.found or event.pid in evidence.left:
+            continue
+        if last.get(event.pid, 0) < event.t:
             yield " ".join(event.argv)
-
-
-def _is_start_of(event: Exec, start: Start) -> bool:
-    return start.t >= event.t and event.pid in (start.pid, start.parent)

@@ -103,7 +103,7 @@ def test_3_the_device_count_was_0(nvemu: Nvemu, server: list[str], tmp_path: Pat
 def test_4_it_never_asked(nvemu: Nvemu, server: list[str]) -> None:
     done = nvemu("doctor", "--", *server[:2])
     assert done.stdout.startswith("mode: CPU\n")
-    said = "it never asked for the libraries: no search for libnvidia-ml or libcuda at all"
+    said = "it never asked the libraries: no search for libnvidia-ml or libcuda at all"
     assert first_line(done) == f"nvemu doctor: {said}"
 
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from emulator.doctor import VERDICTS
+from emulator.stubfiles import stub
 
 Nvemu = Callable[..., subprocess.CompletedProcess[str]]
 Compile = Callable[..., Path]
@@ -63,16 +64,20 @@ CASES = {
     "cuda-context": Case("fine", (*CUDA, "capability", "memory", "context"), "and taken"),
     "both": Case("fine", BOTH, "1 device seen"),
     "second-name": Case(
-        "fine", ("run", "sh", "-c", f"'{{seeker}}' open libcuda.so.9; '{{seeker}}' {' '.join(CUDA)}"),
+        "fine",
+        ("run", "sh", "-c", f"'{{seeker}}' open libcuda.so.9; '{{seeker}}' {' '.join(CUDA)}"),
         "1 device seen",
     ),
+    "ended-by-timeout": Case("fine", (*NVML, "exit", "124"), "1 device seen"),
     "nothing": Case("never-asked", ("exit", "0"), "no search for libnvidia-ml or libcuda"),
     "never-called": Case("never-asked", CUDA[:2], "libcuda.so.1 was loaded and never called"),
     "other-name": Case("not-found", ("open", "libcuda.so.9"), "libcuda.so.9 is not there"),
     "other-path": Case("not-found", ("open", "/opt/none/libcuda.so.1"), "/opt/none/libcuda.so.1"),
     "absent": Case("not-found", NVML, "libnvidia-ml.so.1 is not there",
                    "container-without-driver-libraries"),
-    "broken-symlink": Case("not-found", CUDA, "libcuda.so.1 is not there", "library-broken-symlink"),
+    "broken-symlink": Case("not-found", CUDA, "libcuda.so.1 is not there",
+                           "library-broken-symlink"),
+    "looked-for": Case("not-found", ("access", "/opt/none/libcuda.so.1"), "/opt/none/libcuda.so.1"),
     "plug-in": Case("not-found", ("open", "libggml-cuda.so"), "libggml-cuda.so is not there"),
     "32-bit": Case("wrong-class", CUDA, "another kind of machine",
                    '[loader]\ncuda = "wrong-class"\n'),
@@ -103,16 +108,31 @@ CASES = {
     "no-devices-cuda": Case("no-devices", CUDA, "cuInit answered NO_DEVICE (100)", "no-devices"),
     "hidden": Case("no-devices", CUDA, "cuInit answered NO_DEVICE (100)",
                    "hidden-by-cuda-visible-devices"),
+    "hidden-from-child": Case(
+        "no-devices",
+        ("run", "sh", "-c", f"'{{seeker}}' {' '.join(CUDA)};"
+         f" CUDA_VISIBLE_DEVICES=-1 '{{seeker}}' {' '.join(CUDA)}"),
+        "cuInit answered NO_DEVICE (100)",
+    ),
     "hidden-beside-nvml": Case("no-devices", BOTH, "cuInit answered NO_DEVICE (100)",
                                variables=(("CUDA_VISIBLE_DEVICES", "-1"),)),
     "too-old": Case("rejected", (*CUDA, "capability"), "compute capability",
                     '[[gpu]]\nprofile = "t4"\n[gpu.figures]\ncompute_capability = [3, 7]\n'),
     "too-little": Case("rejected", (*CUDA, "memory"), "less memory than programs ask for",
                        "zero-memory"),
-    "lost": Case("rejected", (*NVML, "temperature"), "nvmlDeviceGetTemperature answered GPU_IS_LOST",
+    "lost": Case("rejected", (*NVML, "temperature"),
+                 "nvmlDeviceGetTemperature answered GPU_IS_LOST",
                  fault("nvmlDeviceGetTemperature", 'returns = "GPU_IS_LOST"')),
     "no-handle": Case("rejected", (*NVML, "temperature"), "nvmlDeviceGetHandleByIndex_v2 answered",
                       fault("nvmlDeviceGetHandleBy*", 'returns = "UNKNOWN"')),
+    "handle-not-permitted": Case("rejected", (*NVML, "temperature"), "answered NO_PERMISSION (4)",
+                                 fault("nvmlDeviceGetHandleBy*", 'returns = "NO_PERMISSION"')),
+    "no-context-in-child": Case(
+        "rejected",
+        ("run", "sh", "-c", f"'{{seeker}}' {' '.join(CUDA)};"
+         f" '{{seeker}}' {' '.join(CUDA)} context"),
+        "cuCtxCreate_v2 answered NOT_PERMITTED", "context-not-permitted",
+    ),
     "no-context": Case("rejected", (*CUDA, "context"), "cuCtxCreate_v2 answered NOT_PERMITTED",
                        fault("cuCtxCreate_v2", 'returns = "NOT_PERMITTED"')),
     "gave-up": Case("rejected", (*NVML, "exit", "3"), "the last that it asked"),
@@ -203,6 +223,71 @@ def test_statuses_tell_verdicts_apart() -> None:
     assert max(statuses) < 124
 
 
+class TestLinked:
+    """Programs and libraries that are linked to libcuda.so.1, and to what is not there."""
+
+    LIBRARY = "int cuInit(unsigned); int use(void) { return cuInit(0); }"
+    #: Calls a function that driver 470 does not have, as the last of three.
+    PROGRAM = """
+    int cuInit(unsigned);
+    int cuDeviceGetCount(int *);
+    int cuGetProcAddress_v2(const char *, void **, int, unsigned long long, void *);
+    int main(void)
+    {
+        int count;
+        void *function;
+        cuInit(0);
+        cuDeviceGetCount(&count);
+        return cuGetProcAddress_v2("cuInit", &function, 12000, 0, 0);
+    }
+    """
+
+    @pytest.mark.parametrize("binding", ["lazy", "now"])
+    def test_to_a_function_that_the_driver_lacks(
+        self, doctor: Callable[..., Any], compile_c: Compile, binding: str
+    ) -> None:
+        library = stub("cuda", "555.58.02")
+        program = compile_c(self.PROGRAM, library, f"-Wl,-z,{binding}")
+        for command in ([program], ["sh", "-c", f"'{program}'; exit $?"]):
+            report = doctor("--driver", "470.256.02", "--", *command)
+            assert report["verdict"] == "symbol-missing"
+            assert report["headline"].endswith("libcuda.so.1 does not have cuGetProcAddress_v2")
+            assert report["program_status"] == 127
+
+    @pytest.mark.parametrize("also", [(), NVML])
+    def test_to_a_library_that_is_not_there(
+        self, doctor: Callable[..., Any], seeker: Path, compile_c: Compile, also: tuple[str, ...]
+    ) -> None:
+        needed = compile_c("int x;", "-shared", "-fPIC", "-Wl,-soname,libcublas.so.12")
+        plug_in = compile_c(
+            self.LIBRARY,
+            "-shared",
+            "-fPIC",
+            "-Wl,--no-as-needed",
+            needed,
+            stub("cuda", "555.58.02"),
+        )
+        report = doctor("--", seeker, *also, "open", plug_in)
+        assert report["verdict"] == ("cuda-failed" if also else "not-found")
+        assert report["headline"].endswith("libcublas.so.12 is not there")
+        assert f"asked for by {plug_in}" in report["why"]
+
+
+def test_a_variable_that_names_the_first_device_hides_none(
+    doctor: Callable[..., Any], seeker: Path
+) -> None:
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "0"}
+    report = doctor("--scenario", "no-devices", "--", seeker, *CUDA, env=environment)
+    assert report["verdict"] == "no-devices"
+    assert not any("Unset" in advice for advice in report["advice"])
+
+
+def test_the_folder_that_is_gone_is_not_shown(doctor: Callable[..., Any], seeker: Path) -> None:
+    report = doctor("--scenario", "library-empty", "--", seeker, *CUDA)
+    assert report["headline"].endswith("nvemu's libcuda.so.1 is no library")
+    assert any("nvemu's libcuda.so.1: empty" in line for line in report["why"])
+
+
 class TestUnseen:
     def test_a_static_program(self, doctor: Callable[..., Any], tmp_path: Path) -> None:
         target = tmp_path / "static"
@@ -224,6 +309,17 @@ class TestUnseen:
         assert report["verdict"] == "other-way"
         assert "static looked at /proc/driver/nvidia/version" in report["headline"]
         assert report["program_status"] == 5
+
+    @pytest.mark.skipif(not shutil.which("strace"), reason="there is no strace here")
+    def test_a_program_that_is_not_there_is_refused(self, nvemu: Nvemu) -> None:
+        done = nvemu("doctor", "--strace", "--", "/nowhere/program")
+        assert done.returncode == 127
+        assert "there is no such file" in done.stderr
+
+    def test_what_outlives_the_program_is_named(self, doctor: Callable[..., Any]) -> None:
+        report = doctor("--", "sh", "-c", "exec sleep 3 >/dev/null 2>&1 & exit 0")
+        assert report["verdict"] == "never-asked"
+        assert any("still running" in note for note in report["notes"])
 
 
 class TestHosts:
