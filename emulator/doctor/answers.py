@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from ..testing.calls import Call
+from ..trace import Call
 
 __all__ = [
     "AROUND",

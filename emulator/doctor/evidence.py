@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ..testing.calls import Call
+from ..trace import Call
 from .events import Event, Exec, Fork, Load, Search, Start, Stop, Try, Unload
 
 __all__ = ["Attempt", "Evidence", "Process", "attempts"]

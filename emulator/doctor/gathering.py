@@ -6,7 +6,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..testing.calls import Call
+from ..trace import Call
 
 __all__ = ["Gathering"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ..testing.calls import Call
+from ..trace import Call
 from .events import Event, Search, Try, line
 from .evidence import Evidence
 from .verdicts import Verdict

@@ -1,5 +1,6 @@
 """Traces: reading what the runtime writes, choosing calls of it, and showing them."""
 
+from .call import Call
 from .choosing import Choice, failed, functions_named
 from .chrome import Chrome
 from .formats import Format, Json, Text
@@ -8,6 +9,7 @@ from .reading import Commands, Record, Splitter, records, whole
 from .summary import Summary, SummaryJson
 
 __all__ = [
+    "Call",
     "Choice",
     "Chrome",
     "Commands",

@@ -56,11 +56,12 @@ class TestReport:
             folder.mkdir()
         path = ":".join(map(str, folders))
         program = ("sh", "-c", f"LD_LIBRARY_PATH={path} exec '{sys.executable}' -c \"$0\"")
-        done = nvemu("doctor", "--", *program, "import ctypes; ctypes.CDLL('libcuda.so.1')")
+        program = (*program, "import ctypes; ctypes.CDLL('libcuda.so.1')")
+        done = nvemu("doctor", "--", *program)
         assert done.returncode == 11
         assert len(done.stdout.splitlines()) <= 24
         assert " more (-v shows them) ..." in done.stdout
-        verbose = nvemu("doctor", "-v", "--", *program, "import ctypes; ctypes.CDLL('libcuda.so.1')")
+        verbose = nvemu("doctor", "-v", "--", *program)
         assert all(f"{folder}/libcuda.so.1: absent" in verbose.stdout for folder in folders)
 
     def test_verbose_has_processes_and_the_time_line(self, nvemu: Nvemu) -> None:
@@ -121,7 +122,8 @@ class TestEnds:
 
     def test_a_program_that_takes_too_long(self, nvemu: Nvemu, tmp_path: Path) -> None:
         pids = tmp_path / "pids"
-        script = f"trap '' TERM INT; sh -c 'echo $$ >> {pids}; sleep 1000' & echo $$ >> {pids}; wait"
+        say = f"echo $$ >> {pids}"
+        script = f"trap '' TERM INT; sh -c '{say}; sleep 1000' & {say}; wait"
         done = nvemu("doctor", "--timeout", "1", "--", "sh", "-c", script)
         assert done.returncode == 10
         assert "doctor ended the program (timeout)" in done.stdout

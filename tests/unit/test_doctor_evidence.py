@@ -20,7 +20,7 @@ from emulator.doctor.events import (
     parse,
 )
 from emulator.doctor.evidence import Evidence, attempts
-from emulator.testing.calls import Call
+from emulator.trace import Call
 
 SECOND = 10**9
 NVML, CUDA = "libnvidia-ml.so.1", "libcuda.so.1"

@@ -1,0 +1,212 @@
+"""Which verdict it is: of all that was seen, the one thing that kept the program from its GPU."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from ..causes import causes
+from ..checkup.kinds import kind
+from ..machine import DRIVERS
+from ..stubfiles import SONAMES
+from ..symbols import exported
+from .answers import LACKING
+from .evidence import Evidence
+from .outcomes import outcomes
+from .stages import Outcome, Stage, listed
+from .verdicts import VERDICTS, Verdict
+from .ways import unseen_programs, ways
+
+__all__ = ["judge"]
+
+_NAMES = {
+    Stage.NOT_FOUND: "not-found",
+    Stage.WRONG_CLASS: "wrong-class",
+    Stage.UNLOADABLE: "unloadable",
+    Stage.OTHER_LIBRARY: "other-library",
+    Stage.SYMBOL_MISSING: "symbol-missing",
+    Stage.NEVER_CALLED: "never-asked",
+    Stage.RUNTIME_REFUSED: "runtime-refused",
+    Stage.INIT_FAILED: "init-failed",
+    Stage.NO_DEVICES: "no-devices",
+    Stage.REJECTED: "rejected",
+    Stage.FINE: "fine",
+    Stage.INSIDE_A_CALL: "inside-a-call",
+}
+_WITH_CAUSES = (Stage.INIT_FAILED, Stage.NO_DEVICES)
+_HALVES = {"nvml": "nvml-failed", "cuda": "cuda-failed"}
+_TITLES = {"nvml": "NVML", "cuda": "CUDA"}
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """The one verdict on a run."""
+    return _Judge(evidence).verdict()
+
+
+def _decisive(found: list[Outcome]) -> Outcome:
+    """Of a library's outcomes that of the process that got furthest; but where none took a device,
+    what then went wrong in a process that came later."""
+    furthest = max(found, key=lambda each: (each.progress, each.devices, each.began))
+    if not furthest.usable or any(each.taken for each in found):
+        return furthest
+    later = [each for each in found if each.broken and each.began > furthest.began]
+    return max(later, key=lambda each: each.progress, default=furthest)
+
+
+class _Judge:
+    """Weighs the outcomes of both libraries."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self.evidence = evidence
+        self.outcomes = outcomes(evidence)
+        self.best = [
+            _decisive(each)
+            for library in SONAMES
+            if (each := [every for every in self.outcomes if every.library == library])
+        ]
+
+    def verdict(self) -> Verdict:
+        """The first that applies."""
+        inside = [each for each in self.best if each.stage == Stage.INSIDE_A_CALL]
+        failed = [each for each in self.best if each.failed]
+        usable = [each for each in self.best if each.usable]
+        turned = [each for each in self.best if each.stage == Stage.REJECTED]
+        if any(each.taken for each in self.best):
+            turned = [each for each in turned if not each.usable]
+        if inside:
+            return self._on(inside[0])
+        if failed and usable:
+            return self._half(failed[0], usable[0])
+        if turned:
+            return self._on(min(turned, key=lambda each: each.usable))
+        if not self.best:
+            return self._unasked()
+        return self._on(max(self.best, key=lambda each: each.progress))
+
+    def _on(self, outcome: Outcome) -> Verdict:
+        name = _NAMES[outcome.stage]
+        return Verdict(
+            name,
+            outcome.text,
+            why=self._why(outcome),
+            advice=list(self._advice(outcome)),
+            notes=[*self._others(outcome), *self._notes()],
+            outcomes=self.outcomes,
+            pid=outcome.pid,
+        )
+
+    def _half(self, failed: Outcome, usable: Outcome) -> Verdict:
+        """One library is fine, the other is not."""
+        decided = self._on(failed)
+        if failed.stage == Stage.RUNTIME_REFUSED or self._hidden(failed):
+            return decided
+        return replace(decided, name=_HALVES[failed.library])
+
+    def _unasked(self) -> Verdict:
+        seen = ways(self.evidence)
+        if seen.missing:
+            name, text, why = "not-found", f"{seen.missing[0]} is not there", seen.missing_paths
+        elif seen.looked:
+            name, text, why = "other-way", [*seen.ran, *seen.looked][0], seen.looked
+        elif hidden := self._hidden_programs():
+            name, text, why = "unseen", f"{hidden[0]} did not come by the dynamic loader", hidden
+        else:
+            name, text = "never-asked", "no search for libnvidia-ml or libcuda at all"
+            why = seen.loaded
+        advice = [VERDICTS[name].advice]
+        return Verdict(name, text, why, advice, self._notes(), self.outcomes, self.evidence.root)
+
+    def _hidden_programs(self) -> list[str]:
+        if not self.evidence.seen:
+            return [" ".join(self.evidence.program)]
+        return list(unseen_programs(self.evidence))
+
+    # ---- the evidence and the advice
+
+    def _why(self, outcome: Outcome) -> list[str]:
+        process = self.evidence.processes[outcome.pid]
+        lines = [f"in process {outcome.pid}: {' '.join(process.argv) or process.name}"]
+        if outcome.call is not None:
+            fault = outcome.call.fault
+            lines.append(repr(outcome.call))
+            named = fault if fault and fault.startswith("fault[") else f"fault {fault}"
+            lines += [f"the scenario's {named} made it so"] if fault else []
+        lines += outcome.details
+        if self._hidden(outcome):
+            lines.append(f"CUDA_VISIBLE_DEVICES={process.environment['CUDA_VISIBLE_DEVICES']}")
+        return lines
+
+    def _hidden(self, outcome: Outcome) -> bool:
+        """Whether CUDA shows no devices as a variable hides them: not where NVML shows none, nor
+        where the variable names the first, which every machine with a GPU has."""
+        if outcome.stage != Stage.NO_DEVICES or outcome.library != "cuda":
+            return False
+        none = any(each.stage == Stage.NO_DEVICES for each in self.best if each.library == "nvml")
+        value = self.evidence.processes[outcome.pid].environment.get("CUDA_VISIBLE_DEVICES")
+        return not none and value is not None and value.partition(",")[0].strip() != "0"
+
+    def _advice(self, outcome: Outcome) -> Iterator[str]:
+        call, general = outcome.call, outcome.advice or VERDICTS[_NAMES[outcome.stage]].advice
+        if self._hidden(outcome):
+            yield "Unset CUDA_VISIBLE_DEVICES, or name devices that exist: it hides all others."
+        elif call is not None and call.code and outcome.stage in _WITH_CAUSES:
+            known = causes(outcome.library, call.code)
+            yield from filter(None, (f"usual causes: {known.text}" * bool(known.text), known.next))
+        elif general:
+            yield general
+        for name in outcome.symbols[:3]:
+            having = [driver for driver in DRIVERS if name in exported(outcome.library, driver)]
+            yield (
+                f"{name}: driver {having[0]} and newer have it"
+                if having
+                else f"{name}: no driver that nvemu knows has it"
+            )
+        if outcome.stage == Stage.OTHER_LIBRARY:
+            path = outcome.details[0]
+            yield f"{path} is {kind(outcome.library, Path(path)).text}."
+
+    def _others(self, outcome: Outcome) -> Iterator[str]:
+        """What became of the other library, and what went otherwise in other processes."""
+        lines = [
+            f"{_TITLES[other.library]}: {other.text}"
+            for other in self.best
+            if other.library != outcome.library and other.text
+        ]
+        told = {each.text for each in [outcome, *self.best]}
+        others = {
+            other.text: f"{_TITLES[other.library]} in process {other.pid} "
+            f"({self.evidence.processes[other.pid].name}): {other.text}"
+            for other in reversed(self.outcomes)
+            if other.text not in told
+        }
+        yield from [*lines, *reversed(others.values())][:4]
+
+    def _notes(self) -> list[str]:
+        evidence = self.evidence
+        notes = []
+        if evidence.stopped:
+            notes.append(f"doctor ended the program ({evidence.stopped})")
+        elif evidence.status:
+            by_signal = f"signal {-evidence.status} ended the program"
+            by_itself = f"the program's exit status was {evidence.status}"
+            notes.append(by_signal if evidence.status < 0 else by_itself)
+        left = [evidence.processes[pid].name for pid in sorted(evidence.left)]
+        if left:
+            notes.append(f"still running, and no longer watched: {listed(left)}")
+        failed = [
+            f"{call.function} {call.status}"
+            for call in evidence.calls
+            if call.failed and call.status not in LACKING
+        ]
+        if failed:
+            several = Counter(failed).most_common(4)
+            counted = ", ".join(f"{call} ({count} x)" for call, count in several)
+            notes.append(f"calls that failed: {counted}{', ...' * (len(set(failed)) > 4)}")
+        errors = {call.function for call in evidence.calls if call.record.get("error")}
+        notes += [f"{name} met an error inside nvemu: see the trace" for name in sorted(errors)]
+        unhandled = sorted({call.function for call in evidence.calls if not call.handled})
+        if unhandled:
+            notes.append(f"nvemu has no handler for {listed(unhandled)}")
+        return notes
