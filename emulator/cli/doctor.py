@@ -16,7 +16,7 @@ from ..checkup import as_data, check, failed
 from ..doctor import VERDICTS, Report, examine, judge, report
 from ..doctor.page import page
 from ..testbed.program import ProgramError, Relay
-from ..trace import printable
+from .doctor_show import shown
 from .ending import refuse
 from .launching import Launch, launch_options
 
@@ -97,8 +97,7 @@ def command(  # noqa: PLR0917  (one for each option)
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(made), indent=2))
     else:
-        for line in lines(made, verbose):
-            click.echo(printable(line))
+        click.echo(shown(made, verbose))
     return made.status
 
 
@@ -126,46 +125,6 @@ def output_elsewhere(wanted: bool) -> Iterator[None]:
     finally:
         os.dup2(kept, 1)
         os.close(kept)
-
-
-def lines(made: Report, verbose: bool) -> Iterator[str]:
-    """The report for a terminal: one screen."""
-    yield ""  # the program's last line may have no end
-    yield f"nvemu doctor: {made.headline}"
-    parts = {"": made.why, "Next": made.advice, "Also": made.notes}
-    if verbose:
-        parts |= {"Processes": list(tree(made)), "Time line": list(timeline(made))}
-    for title, texts in parts.items():
-        if texts:
-            yield ""
-        if title and texts:
-            yield f"{title}:"
-        yield from (f"  {text}" for text in (texts if verbose else shortened(texts)))
-
-
-def tree(made: Report, parent: int | None = None, depth: int = 0) -> Iterator[str]:
-    """The processes, each below the one that started it."""
-    known = {process.pid for process in made.processes}
-    for process in made.processes:
-        above = process.parent if process.parent in known else None
-        if above == parent:
-            calls = f"  ({process.calls} calls)" if process.calls else ""
-            yield f"{'  ' * depth}{process.pid} {' '.join(process.argv)}{calls}"
-            yield from tree(made, process.pid, depth + 1)
-
-
-def timeline(made: Report) -> Iterator[str]:
-    """What happened, with milliseconds since the beginning and the process."""
-    for moment in made.timeline:
-        yield f"{moment.t / 1e6:10.3f} {moment.pid} {moment.text}"
-
-
-def shortened(texts: list[str], most: int = 12) -> list[str]:
-    """The first and last of many lines."""
-    if len(texts) <= most:
-        return texts
-    rest = len(texts) - most
-    return [*texts[: most - 2], f"... {rest} more (-v shows them) ...", *texts[-2:]]
 
 
 def write_page(made: Report, file: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -35,51 +35,38 @@ NEEDED = ("nvmlDeviceGetHandleBy", *TAKING)
 #: Errors with which a library says that it lacks something that few programs insist on.
 LACKING = ("NOT_SUPPORTED", "NOT_FOUND", "FUNCTION_NOT_FOUND", "INSUFFICIENT_SIZE", "NO_PERMISSION")
 
+#: Whether arguments hold an answer that programs turn away; None where they hold none.
+Such = Callable[[Mapping[str, Any]], bool | None]
+
+#: The least that Ollama takes.
+_LEAST_MAJOR = 5  # of the compute capability
+_LEAST_MEMORY = 457 << 20  # bytes
 
 _OLD = "a compute capability that current CUDA libraries have no code for"
 _PROHIBITED = "a compute mode that allows no contexts"
-_LITTLE = "less free memory than programs ask for"
-_LEAST_MEMORY = 457 << 20  # bytes
+_LITTLE = "less memory than programs ask for"
+_LITTLE_FREE = "less free memory than programs ask for"
 
 
-def _attribute(suffix: str) -> Callable[[Mapping[str, Any]], Any]:
-    return lambda a: a["pi"] if str(a["attrib"]).endswith(suffix) else None
+def _attribute(name: str, such: Callable[[Any], bool]) -> Such:
+    """About the answers for one attribute."""
+    return lambda a: such(a["pi"]) if str(a["attrib"]).endswith(name) else None
 
 
-#: What programs turn away though no call fails: function, the value that its arguments hold (None
-#: for none), whether it is such, and what it is. The least that Ollama takes are compute capability
-#: 5.0 and 457 MiB.
-TURNED_AWAY: tuple[
-    tuple[str, Callable[[Mapping[str, Any]], Any], Callable[[Any], bool], str], ...
-] = (
-    ("nvmlDeviceGetCudaComputeCapability", lambda a: a["major"], lambda major: major < 5, _OLD),
-    ("cuDeviceComputeCapability", lambda a: a["major"], lambda major: major < 5, _OLD),
+#: What programs turn away though no call fails: function, whether an answer is such, what it is.
+TURNED_AWAY: tuple[tuple[str, Such, str], ...] = (
+    ("nvmlDeviceGetCudaComputeCapability", lambda a: a["major"] < _LEAST_MAJOR, _OLD),
+    ("cuDeviceComputeCapability", lambda a: a["major"] < _LEAST_MAJOR, _OLD),
     (
         "cuDeviceGetAttribute",
-        _attribute("COMPUTE_CAPABILITY_MAJOR"),
-        lambda major: major < 5,
+        _attribute("COMPUTE_CAPABILITY_MAJOR", lambda major: major < _LEAST_MAJOR),
         _OLD,
     ),
-    ("cuDeviceGetAttribute", _attribute("COMPUTE_MODE"), lambda mode: mode == 2, _PROHIBITED),
-    (
-        "nvmlDeviceGetComputeMode",
-        lambda a: a["mode"],
-        lambda mode: str(mode).endswith("PROHIBITED"),
-        _PROHIBITED,
-    ),
-    (
-        "cuDeviceTotalMem",
-        lambda a: a["bytes"],
-        lambda size: size < _LEAST_MEMORY,
-        "less memory than programs ask for",
-    ),
-    ("cuMemGetInfo", lambda a: a["free"], lambda size: size < _LEAST_MEMORY, _LITTLE),
-    (
-        "nvmlDeviceGetMemoryInfo",
-        lambda a: a["memory"]["free"],
-        lambda size: size < _LEAST_MEMORY,
-        _LITTLE,
-    ),
+    ("cuDeviceGetAttribute", _attribute("COMPUTE_MODE", lambda mode: mode == 2), _PROHIBITED),
+    ("nvmlDeviceGetComputeMode", lambda a: str(a["mode"]).endswith("PROHIBITED"), _PROHIBITED),
+    ("cuDeviceTotalMem", lambda a: a["bytes"] < _LEAST_MEMORY, _LITTLE),
+    ("cuMemGetInfo", lambda a: a["free"] < _LEAST_MEMORY, _LITTLE_FREE),
+    ("nvmlDeviceGetMemoryInfo", lambda a: a["memory"]["free"] < _LEAST_MEMORY, _LITTLE_FREE),
 )
 
 
@@ -88,28 +75,24 @@ def is_one_of(call: Call, names: Sequence[str]) -> bool:
     return call.function.startswith(tuple(names))
 
 
-def turned_away(own: Sequence[Call]) -> Iterator[tuple[Call, str]]:
-    """Answers that programs turn away, among the last: one that asks on was content with it. Where
-    another device had a better one, they take that device."""
+def turned_away(own: Sequence[Call]) -> tuple[Call, str] | None:
+    """An answer that programs turn away, and which it is; among the last, as one that asks on was
+    content with it. Where another device had a better one, they take that device."""
     for call in reversed(own[-3:]):
-        for function, value, such, what in TURNED_AWAY:
-            answers = [
-                _is_such(each, value, such)
-                for each in own
-                if each.succeeded and each.function.startswith(function)
-            ]
-            mine = call.succeeded and call.function.startswith(function)
-            if mine and _is_such(call, value, such) and False not in answers:
-                yield call, f"{call.function} answered {what}"
+        for function, such, what in TURNED_AWAY:
+            if _is_such(call, function, such):
+                answers = [_is_such(each, function, such) for each in own]
+                if False not in answers:
+                    return call, f"{call.function} answered {what}"
+    return None
 
 
-def _is_such(
-    call: Call, value: Callable[[Mapping[str, Any]], Any], such: Callable[[Any], bool]
-) -> bool | None:
-    """Whether an answer is such; None where the call has none, as when the program passed NULL."""
-    with suppress(TypeError, KeyError):
-        answer = value(call.arguments)
-        return None if answer is None else such(answer)
+def _is_such(call: Call, function: str, such: Such) -> bool | None:
+    """Whether a call of a function was answered so; None where it was not answered, as when the
+    program passed NULL, or is of another function."""
+    if call.succeeded and is_one_of(call, (function,)):
+        with suppress(TypeError, KeyError):
+            return such(call.arguments)
     return None
 
 

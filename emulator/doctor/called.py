@@ -4,57 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from signal import SIGHUP, SIGINT, SIGKILL, SIGPIPE, SIGQUIT, SIGTERM
+from typing import NamedTuple
 
-from ..trace import Call
 from .answers import COUNT, INIT, LACKING, decides, is_one_of, said, turned_away
 from .events import SymbolBound
+from .inside import inside
 from .library import Library
 from .stages import Outcome, Stage
 
 __all__ = ["CALLED"]
 
-#: Exit statuses of programs that another ended, `timeout` or a signal, and those signals.
-ENDED_BY_OTHERS = (124, 129, 130, 131, 137, 141, 143, -1, -2, -3, -9, -13, -15)
-#: In so many nanoseconds a call returns, unless it hangs.
-PATIENCE = 10**9
-
-
-def inside(seen: Library) -> Outcome | None:
-    """A call that did not return."""
-    call = next((call for call in reversed(seen.calls) if call.code is None), None)
-    if call is None or (call.status == "CALLED" and _went_on(seen, call)):
-        return None
-    how = _ending(seen, call)
-    return seen.at(Stage.INSIDE_A_CALL, f"{how} inside {call.function}", call=call)
-
-
-def _went_on(seen: Library, call: Call) -> bool:
-    """Whether the process ended, or was ended, with a thread in a call that does not hang."""
-    ended = seen.evidence.processes[seen.pid].ended
-    by_itself = ended is not None or seen.pid in seen.evidence.left
-    before = any(each.function == call.function for each in seen.answered)
-    lasted = (ended if ended is not None else seen.evidence.ended) - int(call.record["t"])
-    soon = bool(seen.answered) and lasted < PATIENCE
-    return soon and (by_itself or (before and seen.evidence.stopped is not None))
-
-
-def _ending(seen: Library, call: Call) -> str:
-    word, _, number = str(call.status).partition(" ")
-    process = seen.evidence.processes[seen.pid]
-    if word == "CALLED" and seen.pid == seen.evidence.root and _killed(seen):
-        word, number = "SIGNAL", str(-seen.evidence.status)
-    if word == "SIGNAL":
-        return f"{process.name} was ended by signal {number}"
-    if word == "EXIT":
-        return f"{process.name} exited with {number}"
-    running = seen.pid in seen.evidence.left
-    if word == "BLOCKED" or seen.evidence.stopped or process.ended is not None:
-        return f"{process.name} hung"
-    return f"{process.name} was " + ("still" if running else "killed or crashed")
-
-
-def _killed(seen: Library) -> bool:
-    return seen.evidence.status < 0 and seen.evidence.stopped is None
+#: Signals that others send, and the statuses of programs that they or `timeout` ended.
+_SENT = (SIGHUP, SIGINT, SIGQUIT, SIGKILL, SIGPIPE, SIGTERM)
+ENDED_BY_OTHERS = (124, *(128 + number for number in _SENT), *(-number for number in _SENT))
 
 
 def runtime(seen: Library) -> Outcome | None:
@@ -63,14 +26,14 @@ def runtime(seen: Library) -> Outcome | None:
     if seen.library != "cuda" or not ours:
         return None
     last = ours[-1]
-    runtime = seen.loaded("libcudart")
-    details = [runtime.path] if runtime else []
-    name = os.path.basename(runtime.path) if runtime else "it"
+    cudart = seen.loaded("libcudart")
+    details = [cudart.path] if cudart else []
+    name = os.path.basename(cudart.path) if cudart else "it"
     if last.function == "cuGetExportTable" and last.failed:
         text = f"{name} wants proof that the driver is genuine, which nvemu does not imitate"
         advice = "See how far the program gets on a machine with a driver, with --real."
         return seen.at(Stage.RUNTIME_REFUSED, text, call=last, details=details, advice=advice)
-    asked = runtime or any(is_one_of(call, ("cuGetExportTable",)) for call in ours)
+    asked = cudart or any(is_one_of(call, ("cuGetExportTable",)) for call in ours)
     if last.function == "cuDriverGetVersion" and last.succeeded and asked:
         version = _cuda(last.arguments.get("driverVersion"))
         text = f"{name} asked for its version (CUDA {version}) and no more"
@@ -78,30 +41,42 @@ def runtime(seen: Library) -> Outcome | None:
     return None
 
 
-def wanted_more(seen: Library) -> Outcome | None:
-    """The last that the process did with the library was to miss a function of it, or it missed
-    one that nothing stands in for."""
+def indispensable(seen: Library) -> Outcome | None:
+    """A function was missed that nothing stands in for."""
     missed = _missed(seen)
     for family in (INIT[seen.library], COUNT[seen.library]):
-        names = [name for _, name, _ in missed if name.startswith(family)]
+        names = [each.name for each in missed if each.name.startswith(family)]
         if names and not any(is_one_of(call, family) for call in seen.calls):
-            return seen.missing(list(dict.fromkeys(names)), missed[-1][2])
+            return seen.missing(names, missed[-1].file)
+    return None
+
+
+def wanted_more(seen: Library) -> Outcome | None:
+    """The last that the process did with the library was to miss a function of it."""
+    missed = _missed(seen)
     gave_up = seen.own if seen.evidence.status else seen.calls  # an orderly end: no trouble
-    if not missed or (gave_up and gave_up[-1].record["t"] > missed[-1][0]) or seen.taken:
+    if not missed or (gave_up and gave_up[-1].record["t"] > missed[-1].t) or seen.taken:
         return None
-    names = [name for _, name, _ in (missed[-1:] if seen.own else missed)]
-    return seen.missing(list(dict.fromkeys(names)), missed[-1][2])
+    names = [each.name for each in (missed[-1:] if seen.own else missed)]
+    return seen.missing(names, missed[-1].file)
 
 
-def _missed(seen: Library) -> list[tuple[int, str, str]]:
-    """Functions that were asked for in vain: when, their names, and of which file."""
+class _Missed(NamedTuple):
+    """A function that was asked for in vain: when, its name, and of which file."""
+
+    t: int
+    name: str
+    file: str
+
+
+def _missed(seen: Library) -> list[_Missed]:
     bound = [
-        (event.t, event.name, event.library)
+        _Missed(event.t, event.name, event.library)
         for event in seen.events
         if isinstance(event, SymbolBound) and not event.found and seen.is_ours(event.library)
     ]
     asked = [
-        (int(call.record["t"]), str(call.arguments.get("symbol")), seen.soname)
+        _Missed(int(call.record["t"]), str(call.arguments.get("symbol")), seen.soname)
         for call in seen.answered
         if call.failed and is_one_of(call, ("cuGetProcAddress",))
     ]
@@ -136,24 +111,38 @@ def unlinked(seen: Library) -> Outcome | None:
     return None if ended or seen.evidence.status != 127 else seen.unlinked()
 
 
-def rejected(seen: Library) -> Outcome | None:
-    """Devices were seen, and turned away."""
-    own, status = seen.own, seen.evidence.status
-    gave_up = not seen.evidence.stopped and status not in (0, *ENDED_BY_OTHERS)
-    last = own[-1:] if own and decides(own[-1]) else []
-    failed = last or [call for call in own if call.failed and call.status not in LACKING]
-    if failed and (last or (gave_up and not seen.taken)):
-        text = f"{failed[-1].function} answered {said(failed[-1])}"
-        return seen.at(Stage.REJECTED, text, call=failed[-1])
-    if not own or seen.taken:
+def failed(seen: Library) -> Outcome | None:
+    """The last call about devices failed, or one did in a process that ended badly."""
+    failures = [call for call in seen.own if call.failed and call.status not in LACKING]
+    if seen.own and decides(seen.own[-1]):
+        call = seen.own[-1]
+    elif failures and _gave_up(seen):
+        call = failures[-1]
+    else:
         return None
-    for call, text in turned_away(own):
-        return seen.at(Stage.REJECTED, text, call=call, mild=True)
-    if gave_up:
-        ended = f"signal {-status} ended it" if status < 0 else f"the exit status was {status}"
-        text = f"the last that it asked was {own[-1].function}, and {ended}"
-        return seen.at(Stage.REJECTED, text, call=own[-1], mild=True)
-    return None
+    return seen.at(Stage.REJECTED, f"{call.function} answered {said(call)}", call=call)
+
+
+def disliked(seen: Library) -> Outcome | None:
+    """Devices were seen, with an answer that programs turn away."""
+    found = None if seen.taken else turned_away(seen.own)
+    return found and seen.at(Stage.REJECTED, found[1], call=found[0], mild=True)
+
+
+def given_up(seen: Library) -> Outcome | None:
+    """Devices were seen, nothing failed, and the program ended badly."""
+    if not seen.own or not _gave_up(seen):
+        return None
+    status = seen.evidence.status
+    ended = f"signal {-status} ended it" if status < 0 else f"the exit status was {status}"
+    text = f"the last that it asked was {seen.own[-1].function}, and {ended}"
+    return seen.at(Stage.REJECTED, text, call=seen.own[-1], mild=True)
+
+
+def _gave_up(seen: Library) -> bool:
+    """Whether the program ended badly, no other ended it, and the process had taken no device."""
+    ended = seen.evidence.status not in (0, *ENDED_BY_OTHERS) and not seen.evidence.stopped
+    return ended and not seen.taken
 
 
 def fine(seen: Library) -> Outcome | None:
@@ -170,11 +159,14 @@ def fine(seen: Library) -> Outcome | None:
 CALLED: tuple[Callable[[Library], Outcome | None], ...] = (
     inside,
     runtime,
+    indispensable,
     wanted_more,
     init,
     count,
     unlinked,
-    rejected,
+    failed,
+    disliked,
+    given_up,
     fine,
 )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from ..trace import Call
 from .events import Event, Exec, Fork, Load, Search, Start, Stop, Try, Unload
 
-__all__ = ["Attempt", "Evidence", "Process", "attempts"]
+__all__ = ["Attempt", "Evidence", "Process", "attempts", "looked_at"]
 
 
 @dataclass
@@ -63,6 +63,12 @@ class Attempt:
             return {self.search.redirected: "library" if self.load else "absent"}
         named = {self.search.name: self.search.file} if self.search.file else {}
         return named | {each.path: each.file for each in self.tries}
+
+
+def looked_at(paths: Mapping[str, str]) -> list[str]:
+    """What was at each path, a line each."""
+    words = {"library": "there, and not loaded"}
+    return [f"{path}: {words.get(state, state)}" for path, state in paths.items()]
 
 
 @dataclass

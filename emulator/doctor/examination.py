@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..testbed import Testbed
@@ -14,6 +13,7 @@ from ..trace import records
 from . import syscalls
 from .events import Event, Fork, Start, Try, parse
 from .evidence import Evidence
+from .foreign import is_foreign
 from .gathering import Gathering
 
 __all__ = ["examine"]
@@ -43,43 +43,53 @@ def examine(
         ProgramError: it cannot be started.
         StraceMissingError: strace is not installed.
     """
-    output = testbed.folder / "strace"
-    command = syscalls.strace(program, output) if with_strace else program
-    if with_strace:
+    output = testbed.folder / "strace" if with_strace else None
+    if output is not None:
+        command = syscalls.strace(program, output)
         _refuse_missing(program[0])
+    else:
+        command = list(program)
     status = relay.run(*testbed.invocation(command), timeout=timeout)
     ended = time.time_ns()
-    stopped = None
-    if relay.timed_out:
-        stopped = "timeout"
-    elif _INTERRUPTS & relay.received or (status < 0 and -status in relay.received):
-        stopped = "interrupt"
-    seen = parse(records(testbed.evidence_file))
-    events = [event for event in seen if not _is_forwarding(testbed, event)]
-    root = relay.pid
-    if with_strace:
-        system_calls = list(syscalls.events(output))
-        root = system_calls[0].pid if system_calls else root
-        own = {each.pid for each in events if isinstance(each, Fork) and each.parent == relay.pid}
-        events = merged(
-            (each for each in events if each.pid == root or each.pid not in {relay.pid, *own}),
-            system_calls,
-        )
+    root, events = _seen(testbed, relay.pid, output)
     gathered = Gathering(records(testbed.trace_file))
     return Evidence(
         program=list(program),
         root=root,
         status=status,
-        stopped=stopped,
+        stopped=_stopped(relay, status),
         events=events,
         calls=gathered.calls,
         made=gathered.made,
-        ours=lambda path: _is_within(path, testbed.folder),
+        ours=lambda path: not is_foreign(testbed, path),
         straced=with_strace,
         ended=ended,
-        folder=str(testbed.folder / "lib"),
+        folder=str(testbed.libraries),
         left=frozenset(pid for pid in {each.pid for each in events} if _is_running(pid)),
     )
+
+
+def _stopped(relay: Relay, status: int) -> str | None:
+    """Why the program was ended, if it was."""
+    if relay.timed_out:
+        return "timeout"
+    interrupted = _INTERRUPTS & relay.received or (status < 0 and -status in relay.received)
+    return "interrupt" if interrupted else None
+
+
+def _seen(testbed: Testbed, pid: int | None, output: Path | None) -> tuple[int | None, list[Event]]:
+    """The program's process, and the audit module's events; with strace's file, those of what was
+    started under it, and strace's of processes that the audit module does not see."""
+    seen = parse(records(testbed.evidence_file))
+    events = [event for event in seen if not _is_forwarding(testbed, event)]
+    if output is None:
+        return pid, events
+    system_calls = list(syscalls.events(output))
+    root = system_calls[0].pid if system_calls else pid
+    own = {each.pid for each in events if isinstance(each, Fork) and each.parent == pid} | {pid}
+    events = [each for each in events if each.pid == root or each.pid not in own]
+    linked = {event.pid for event in events if isinstance(event, Start)}
+    return root, events + [event for event in system_calls if event.pid not in linked]
 
 
 def _refuse_missing(program: str) -> None:
@@ -100,13 +110,6 @@ def _is_running(pid: int) -> bool:
     return text.rpartition(")")[2].split()[0] not in ("Z", "X")
 
 
-def merged(audited: Iterable[Event], system_calls: list[Event]) -> list[Event]:
-    """The audit module's events, and strace's of processes that it does not see."""
-    events = list(audited)
-    linked = {event.pid for event in events if isinstance(event, Start)}
-    return [*events, *(event for event in system_calls if event.pid not in linked)]
-
-
 def _is_forwarding(testbed: Testbed, event: Event) -> bool:
     """Whether this is not the program's doing, but comes of nvemu's standing in front of a real
     driver: it loads that driver's libraries, and has no stub of one that is not there."""
@@ -114,8 +117,4 @@ def _is_forwarding(testbed: Testbed, event: Event) -> bool:
         return False
     paths = [getattr(event, key, "") for key in ("name", "path", "library")]
     loaded = any(path.startswith(f"{testbed.folder}/real/") for path in paths)
-    return loaded or (isinstance(event, Try) and _is_within(event.path, testbed.folder))
-
-
-def _is_within(path: str, folder: Path) -> bool:
-    return os.path.realpath(path).startswith(os.path.realpath(folder) + os.sep)
+    return loaded or (isinstance(event, Try) and not is_foreign(testbed, event.path))

@@ -9,7 +9,7 @@ from ..testbed import Testbed
 from ..trace import records
 from .events import Load, Start, parse
 
-__all__ = ["foreign_loads"]
+__all__ = ["foreign_loads", "is_foreign"]
 
 
 def foreign_loads(testbed: Testbed) -> list[str]:
@@ -20,16 +20,17 @@ def foreign_loads(testbed: Testbed) -> list[str]:
     """
     programs: dict[int, str] = {}
     found: dict[str, None] = {}
+    known = SONAMES.values()
     for event in parse(records(testbed.evidence_file)):
         if isinstance(event, Start):
             programs[event.pid] = os.path.basename(event.exe)
-        elif isinstance(event, Load) and _is_foreign(testbed, event):
+        elif isinstance(event, Load) and event.soname in known and is_foreign(testbed, event.path):
             who = f"{programs.get(event.pid, 'a program')} ({event.pid})"
             found[f"{who} has loaded {event.path}, under a name that is not {event.soname}"] = None
     return list(found)
 
 
-def _is_foreign(testbed: Testbed, load: Load) -> bool:
-    ours = os.path.realpath(testbed.folder) + os.sep
-    known = load.soname in SONAMES.values()
-    return known and not os.path.realpath(load.path).startswith(ours)
+def is_foreign(testbed: Testbed, path: str) -> bool:
+    """Whether a file is none of the testbed's."""
+    folder = os.path.realpath(testbed.folder)
+    return not os.path.realpath(path).startswith(folder + os.sep)

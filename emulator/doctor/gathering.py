@@ -6,7 +6,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..trace import Call
+from ..trace import Call, identity
 
 __all__ = ["Gathering"]
 
@@ -37,11 +37,10 @@ class Gathering:
         for record in records:
             if not record.keys() >= _KEYS:
                 continue
-            call = (record["pid"], record["tid"], record["t"], record["function"])
             if record["code"] is None:
-                under_way[call] = record
+                under_way[identity(record)] = record
             else:
-                under_way.pop(call, None)
+                under_way.pop(identity(record), None)
                 self._keep(record)
         for record in under_way.values():
             self._keep(record)

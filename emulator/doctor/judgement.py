@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,37 +11,28 @@ from ..checkup.kinds import kind
 from ..machine import DRIVERS
 from ..stubfiles import SONAMES
 from ..symbols import exported
-from .answers import LACKING
 from .evidence import Evidence
+from .notes import notes
 from .outcomes import outcomes
-from .stages import Outcome, Stage, listed
+from .stages import Outcome, Stage
 from .verdicts import VERDICTS, Verdict
 from .ways import unseen_programs, ways
 
 __all__ = ["judge"]
 
-_NAMES = {
-    Stage.NOT_FOUND: "not-found",
-    Stage.WRONG_CLASS: "wrong-class",
-    Stage.UNLOADABLE: "unloadable",
-    Stage.OTHER_LIBRARY: "other-library",
-    Stage.SYMBOL_MISSING: "symbol-missing",
-    Stage.NEVER_CALLED: "never-asked",
-    Stage.RUNTIME_REFUSED: "runtime-refused",
-    Stage.INIT_FAILED: "init-failed",
-    Stage.NO_DEVICES: "no-devices",
-    Stage.REJECTED: "rejected",
-    Stage.FINE: "fine",
-    Stage.INSIDE_A_CALL: "inside-a-call",
-}
 _WITH_CAUSES = (Stage.INIT_FAILED, Stage.NO_DEVICES)
 _HALVES = {"nvml": "nvml-failed", "cuda": "cuda-failed"}
-_TITLES = {"nvml": "NVML", "cuda": "CUDA"}
 
 
 def judge(evidence: Evidence) -> Verdict:
     """The one verdict on a run."""
     return _Judge(evidence).verdict()
+
+
+def _name(stage: Stage) -> str:
+    """The verdict on a program that got so far and no further."""
+    never_asked = stage == Stage.NEVER_CALLED
+    return "never-asked" if never_asked else stage.name.lower().replace("_", "-")
 
 
 def _decisive(found: list[Outcome]) -> Outcome:
@@ -78,7 +68,7 @@ class _Judge:
         if inside:
             return self._on(inside[0])
         if failed and usable:
-            return self._half(failed[0], usable[0])
+            return self._half(failed[0])
         if turned:
             return self._on(min(turned, key=lambda each: each.usable))
         if not self.best:
@@ -86,19 +76,19 @@ class _Judge:
         return self._on(max(self.best, key=lambda each: each.progress))
 
     def _on(self, outcome: Outcome) -> Verdict:
-        name = _NAMES[outcome.stage]
+        name = _name(outcome.stage)
         return Verdict(
             name,
             outcome.text,
             why=self._why(outcome),
             advice=list(self._advice(outcome)),
-            notes=[*self._others(outcome), *self._notes()],
+            notes=[*self._others(outcome), *notes(self.evidence)],
             outcomes=self.outcomes,
             pid=outcome.pid,
         )
 
-    def _half(self, failed: Outcome, usable: Outcome) -> Verdict:
-        """One library is fine, the other is not."""
+    def _half(self, failed: Outcome) -> Verdict:
+        """The other library is fine."""
         decided = self._on(failed)
         if failed.stage == Stage.RUNTIME_REFUSED or self._hidden(failed):
             return decided
@@ -115,8 +105,15 @@ class _Judge:
         else:
             name, text = "never-asked", "no search for libnvidia-ml or libcuda at all"
             why = seen.loaded
-        advice = [VERDICTS[name].advice]
-        return Verdict(name, text, why, advice, self._notes(), self.outcomes, self.evidence.root)
+        return Verdict(
+            name,
+            text,
+            why=why,
+            advice=[VERDICTS[name].advice],
+            notes=list(notes(self.evidence)),
+            outcomes=self.outcomes,
+            pid=self.evidence.root,
+        )
 
     def _hidden_programs(self) -> list[str]:
         if not self.evidence.seen:
@@ -129,10 +126,10 @@ class _Judge:
         process = self.evidence.processes[outcome.pid]
         lines = [f"in process {outcome.pid}: {' '.join(process.argv) or process.name}"]
         if outcome.call is not None:
-            fault = outcome.call.fault
             lines.append(repr(outcome.call))
-            named = fault if fault and fault.startswith("fault[") else f"fault {fault}"
-            lines += [f"the scenario's {named} made it so"] if fault else []
+            if fault := outcome.call.fault:
+                named = fault if fault.startswith("fault[") else f"fault {fault}"
+                lines.append(f"the scenario's {named} made it so")
         lines += outcome.details
         if self._hidden(outcome):
             lines.append(f"CUDA_VISIBLE_DEVICES={process.environment['CUDA_VISIBLE_DEVICES']}")
@@ -148,7 +145,7 @@ class _Judge:
         return not none and value is not None and value.partition(",")[0].strip() != "0"
 
     def _advice(self, outcome: Outcome) -> Iterator[str]:
-        call, general = outcome.call, outcome.advice or VERDICTS[_NAMES[outcome.stage]].advice
+        call, general = outcome.call, outcome.advice or VERDICTS[_name(outcome.stage)].advice
         if self._hidden(outcome):
             yield "Unset CUDA_VISIBLE_DEVICES, or name devices that exist: it hides all others."
         elif call is not None and call.code and outcome.stage in _WITH_CAUSES:
@@ -170,43 +167,15 @@ class _Judge:
     def _others(self, outcome: Outcome) -> Iterator[str]:
         """What became of the other library, and what went otherwise in other processes."""
         lines = [
-            f"{_TITLES[other.library]}: {other.text}"
+            f"{other.library.upper()}: {other.text}"
             for other in self.best
             if other.library != outcome.library and other.text
         ]
         told = {each.text for each in [outcome, *self.best]}
         others = {
-            other.text: f"{_TITLES[other.library]} in process {other.pid} "
+            other.text: f"{other.library.upper()} in process {other.pid} "
             f"({self.evidence.processes[other.pid].name}): {other.text}"
             for other in reversed(self.outcomes)
             if other.text not in told
         }
         yield from [*lines, *reversed(others.values())][:4]
-
-    def _notes(self) -> list[str]:
-        evidence = self.evidence
-        notes = []
-        if evidence.stopped:
-            notes.append(f"doctor ended the program ({evidence.stopped})")
-        elif evidence.status:
-            by_signal = f"signal {-evidence.status} ended the program"
-            by_itself = f"the program's exit status was {evidence.status}"
-            notes.append(by_signal if evidence.status < 0 else by_itself)
-        left = [evidence.processes[pid].name for pid in sorted(evidence.left)]
-        if left:
-            notes.append(f"still running, and no longer watched: {listed(left)}")
-        failed = [
-            f"{call.function} {call.status}"
-            for call in evidence.calls
-            if call.failed and call.status not in LACKING
-        ]
-        if failed:
-            several = Counter(failed).most_common(4)
-            counted = ", ".join(f"{call} ({count} x)" for call, count in several)
-            notes.append(f"calls that failed: {counted}{', ...' * (len(set(failed)) > 4)}")
-        errors = {call.function for call in evidence.calls if call.record.get("error")}
-        notes += [f"{name} met an error inside nvemu: see the trace" for name in sorted(errors)]
-        unhandled = sorted({call.function for call in evidence.calls if not call.handled})
-        if unhandled:
-            notes.append(f"nvemu has no handler for {listed(unhandled)}")
-        return notes

@@ -61,8 +61,9 @@ class Library:
 
     def missing(self, names: list[str], path: str) -> Outcome:
         """The outcome that a file lacks functions."""
-        text = f"{os.path.basename(path)} does not have {listed(names)}"
-        return self.at(Stage.SYMBOL_MISSING, text, symbols=names, details=[path])
+        symbols = list(dict.fromkeys(names))
+        text = f"{os.path.basename(path)} does not have {listed(symbols)}"
+        return self.at(Stage.SYMBOL_MISSING, text, symbols=symbols, details=[path])
 
     def unlinked(self) -> Outcome | None:
         """Who asked for the library is linked to functions that it does not have."""

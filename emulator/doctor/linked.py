@@ -20,9 +20,11 @@ def missing_symbols(user: str, library: str) -> list[str]:
     Both are paths of files; the result is empty where one of them cannot be read, or `user` is not
     linked to a library of that name.
     """
-    wanted, given = _symbols(user), _symbols(library)
     base = Path(library).name.partition(".so")[0] + ".so"
-    if not wanted or not given or not needs(user, base):
+    if not needs(user, base):  # first, as tables of symbols may be long
+        return []
+    wanted, given = _symbols(user), _symbols(library)
+    if not given:
         return []
     return sorted(name for name, defined in wanted.items() if not defined and not given.get(name))
 

@@ -23,8 +23,9 @@ import msgspec
 
 from ..version import __version__
 from .report import ProcessSeen, Report
+from .tree import tree
 
-__all__ = ["page", "tree"]
+__all__ = ["page"]
 
 _WEB = Path(__file__).with_name("web")
 #: They make one module, in this order.
@@ -64,7 +65,7 @@ def page(report: Report) -> str:
         state=state,
         sign=sign,
         word=word,
-        command=_text(_command(report.program)),
+        command=_text(shlex.join(report.program)),
         facts="\n".join(_facts(report)),
         findings="\n".join(_findings(report)),
         libraries=_libraries(report),
@@ -73,26 +74,6 @@ def page(report: Report) -> str:
         limits=_list(report.limits),
         version=__version__,
     )
-
-
-def tree(processes: Iterable[ProcessSeen]) -> list[tuple[ProcessSeen, int]]:
-    """Each process and how deep it is below the first: parents before their children, these in
-    the order of their beginnings."""
-    waiting = sorted(processes, key=lambda process: process.began)
-    known = {process.pid for process in waiting}
-    children: dict[int | None, list[ProcessSeen]] = {}
-    for process in waiting:
-        parent = process.parent if process.parent in known - {process.pid} else None
-        children.setdefault(parent, []).append(process)
-    found: list[tuple[ProcessSeen, int]] = []
-    stack = [(process, 0) for process in reversed(children.pop(None, []))]
-    while stack:
-        process, depth = stack.pop()
-        found.append((process, depth))
-        below = children.pop(process.pid, [])
-        stack += [(child, depth + 1) for child in reversed(below)]
-    # A number that was used twice can make a circle of parents.
-    return found + [(process, 0) for circle in children.values() for process in circle]
 
 
 # ---- the data
@@ -121,10 +102,6 @@ def _hash(source: str) -> str:
 def _text(text: object) -> str:
     """A text as HTML; what is no Unicode (bytes of an argument, say) as an escape sequence."""
     return escape(str(text).encode("utf-8", "backslashreplace").decode())
-
-
-def _command(argv: Iterable[str]) -> str:
-    return shlex.join(argv)
 
 
 def _list(texts: Iterable[str]) -> str:
@@ -268,7 +245,7 @@ def _process(process: ProcessSeen) -> str:
 
 
 def _line_of(process: ProcessSeen) -> str:
-    return _command(process.argv) or "a program whose command line was not seen"
+    return shlex.join(process.argv) or "a program whose command line was not seen"
 
 
 def _name(process: ProcessSeen) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -126,14 +127,16 @@ def report(
     """Put a run's evidence and the verdict on it together."""
     times = [event.t for event in evidence.events] + [call.record["t"] for call in evidence.calls]
     began = min(times, default=0)
+    plain = _without(evidence.folder)
     calls = [_call(call, began) for call in evidence.calls]
+    moments = [_moment(event, began, plain) for event in evidence.events]
     return Report(
         verdict=verdict.name,
         status=verdict.kind.status,
-        headline=_plain(verdict.headline, evidence),
-        why=[_plain(each, evidence) for each in verdict.why],
+        headline=plain(verdict.headline),
+        why=list(map(plain, verdict.why)),
         advice=verdict.advice,
-        notes=[_plain(each, evidence) for each in verdict.notes],
+        notes=list(map(plain, verdict.notes)),
         program=evidence.program,
         program_status=evidence.status,
         stopped=evidence.stopped,
@@ -141,16 +144,11 @@ def report(
         driver=driver,
         began=began,
         libraries=[
-            LibrarySeen(
-                each.library, each.pid, each.stage.name.lower(), _plain(each.text, evidence)
-            )
+            LibrarySeen(each.library, each.pid, each.stage.name.lower(), plain(each.text))
             for each in verdict.outcomes
         ],
         processes=_processes(evidence, began),
-        timeline=sorted(
-            [*(_moment(each, evidence, began) for each in evidence.events), *map(_of_call, calls)],
-            key=lambda moment: moment.t,
-        ),
+        timeline=sorted([*moments, *map(_of_call, calls)], key=lambda moment: moment.t),
         calls=calls,
         left_out=sum(evidence.made.values()) - len(calls),
         limits=LIMITS,
@@ -173,14 +171,14 @@ def _processes(evidence: Evidence, began: int) -> list[ProcessSeen]:
     ]
 
 
-def _plain(text: str, evidence: Evidence) -> str:
-    """A text without the folder of nvemu's libraries, which is gone by now."""
-    return text.replace(f"{evidence.folder}{os.sep}", "nvemu's ") if evidence.folder else text
+def _without(folder: str) -> Callable[[str], str]:
+    """Makes a text one without the folder of nvemu's libraries, which is gone by now."""
+    return lambda text: text.replace(f"{folder}{os.sep}", "nvemu's ") if folder else text
 
 
-def _moment(event: Event, evidence: Evidence, began: int) -> Moment:
-    kind, text = str(type(event).__struct_config__.tag), _plain(line(event), evidence)
-    return Moment(event.t - began, event.pid, event.tid, kind, text, _is_bad(event))
+def _moment(event: Event, began: int, plain: Callable[[str], str]) -> Moment:
+    kind = str(type(event).__struct_config__.tag)
+    return Moment(event.t - began, event.pid, event.tid, kind, plain(line(event)), _is_bad(event))
 
 
 def _is_bad(event: Event) -> bool:

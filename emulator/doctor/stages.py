@@ -13,7 +13,6 @@ __all__ = ["Outcome", "Stage", "listed"]
 class Stage(IntEnum):
     """Where it ended, in the order in which a program gets there."""
 
-    UNASKED = 0
     NOT_FOUND = 1
     WRONG_CLASS = 2
     UNLOADABLE = 3

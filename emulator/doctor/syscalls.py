@@ -15,10 +15,15 @@ from .events import Event, Exec, File
 
 __all__ = ["StraceMissingError", "events", "strace"]
 
-#: What lies here, or is called so, has to do with GPUs: as stubs/src/audit/ has it.
-_TELLING = re.compile(
-    r"/dev/nvidia|/proc/driver/nvidia|/sys/(bus/pci|devices/pci|module/nvidia|class/drm)|/dev/dri"
-    r"|.*/(nvidia-[^/]*|lib[^/]*(nvidia|cuda|cublas|cudnn|nvml)[^/]*\.so[^/]*)$"
+#: What lies here has to do with GPUs; as stubs/src/audit/concern.c has it, and the names.
+PLACES = (
+    *("/dev/nvidia", "/proc/driver/nvidia", "/sys/bus/pci", "/sys/devices/pci"),
+    *("/sys/module/nvidia", "/sys/class/drm", "/dev/dri"),
+)
+#: Libraries whose names contain one of these have to do with GPUs.
+NAMES = (
+    *("nvidia", "cuda", "cublas", "cudnn", "cufft", "curand", "cusolver", "cusparse", "cupti"),
+    *("nccl", "nvrtc", "nvJitLink", "nvml", "nvToolsExt"),
 )
 
 _STRING = r"\"((?:[^\"\\]|\\.)*)\""
@@ -83,12 +88,22 @@ def _event(found: re.Match[str]) -> Iterator[Event]:
     t = int(seconds) * 10**9 + int(fraction.ljust(9, "0"))
     path = os.path.join(_unquoted(folder or ""), _unquoted(path))
     succeeded = not result.startswith("-")
-    if call in ("execve", "execveat") and (succeeded or _TELLING.match(path)):
+    if call in ("execve", "execveat") and (succeeded or _is_telling(path)):
         listed = _LISTED.search(rest)
         argv = [_unquoted(each) for each in _QUOTED.findall(listed[1] if listed else "")]
         yield Exec(t, int(pid), int(pid), path, succeeded, argv or [path])
-    elif _TELLING.match(path):
+    elif _is_telling(path):
         yield File(t, int(pid), int(pid), call, path, succeeded)
+
+
+def _is_telling(path: str) -> bool:
+    name = os.path.basename(path)
+    library = name.startswith("lib") and ".so" in name
+    return (
+        path.startswith(PLACES)
+        or name.startswith("nvidia-")
+        or (library and any(each in name for each in NAMES))
+    )
 
 
 def _unquoted(text: str) -> str:

@@ -8,21 +8,22 @@ from dataclasses import replace
 
 from ..stubfiles import SONAMES
 from .events import File, Load, Search
-from .evidence import Attempt
+from .evidence import Attempt, looked_at
 from .library import Library
 from .linked import needs
 from .stages import Outcome, Stage, listed
 
 __all__ = ["UNCALLED"]
 
-#: What was at a path, in other words than the audit module's.
-_STATES = {"library": "there, and not loaded"}
-#: What is wrong with a file that is not loaded.
-_BAD = {
-    "empty": "is no library",
-    "not-elf": "is no library",
-    "library": "could not be loaded",
+#: What was at a path -> how far that leads, in the order in which it is asked.
+_ENDS: dict[str, tuple[Stage, str]] = {
+    "empty": (Stage.UNLOADABLE, "{path} is no library"),
+    "not-elf": (Stage.UNLOADABLE, "{path} is no library"),
+    "library": (Stage.UNLOADABLE, "{path} could not be loaded"),
+    "wrong-class": (Stage.WRONG_CLASS, "{name} {are} there for another kind of machine only"),
+    "unreadable": (Stage.NOT_FOUND, "{name} may not be read"),
 }
+_NOTHING = (Stage.NOT_FOUND, "{name} {are} not there")
 
 
 def consumer(seen: Library) -> Outcome | None:
@@ -54,7 +55,7 @@ def loaded(seen: Library) -> Outcome | None:
     dependency = _failed_dependency(seen, last)
     if dependency is not None:
         text = f"{last.path} needs {dependency.search.name}, which is not there"
-        return seen.at(Stage.UNLOADABLE, text, details=_paths(dependency))
+        return seen.at(Stage.UNLOADABLE, text, details=looked_at(dependency.paths))
     if not any(seen.evidence.ours(load.path) for load in loads):
         return seen.at(Stage.OTHER_LIBRARY, f"it opened {last.path}", details=[last.path])
     name = os.path.basename(last.path)
@@ -85,33 +86,20 @@ def looked(seen: Library) -> Outcome | None:
 
 def _unloaded(seen: Library, asked: list[Attempt]) -> Outcome:
     """What became of searches that led to nothing."""
-    found: dict[str, str] = {}
+    paths: dict[str, str] = {}
     for each in asked:
-        found |= each.paths
+        paths |= each.paths
     askers = dict.fromkeys(each.search.by for each in asked if each.search.by)
-    details = [*(f"asked for by {by}" for by in askers), *_lines(found)]
-    states = set(found.values())
-    names = [os.path.basename(each.search.name) for each in asked]
-    if len({each.search.name for each in asked}) == 1:
-        names = [asked[0].search.name]
-    name, are = listed(list(dict.fromkeys(names))), "are" if len(set(names)) > 1 else "is"
-    for path, state in found.items():
-        if state in _BAD:
-            return seen.at(Stage.UNLOADABLE, f"{path} {_BAD[state]}", details=details)
-    if "wrong-class" in states:
-        text = f"{name} {are} there for another kind of machine only"
-        return seen.at(Stage.WRONG_CLASS, text, details=details)
-    if "unreadable" in states:
-        return seen.at(Stage.NOT_FOUND, f"{name} may not be read", details=details)
-    return seen.at(Stage.NOT_FOUND, f"{name} {are} not there", details=details)
+    details = [*(f"asked for by {by}" for by in askers), *looked_at(paths)]
+    names = list(dict.fromkeys(each.search.name for each in asked))
+    if len(names) > 1:
+        names = list(dict.fromkeys(map(os.path.basename, names)))
+    found = {state: path for path, state in reversed(paths.items())}  # the first of each state
+    state = next((state for state in _ENDS if state in found), "")
+    stage, text = _ENDS.get(state, _NOTHING)
+    are = "are" if len(names) > 1 else "is"
+    said = text.format(path=found.get(state), name=listed(names), are=are)
+    return seen.at(stage, said, details=details)
 
 
 UNCALLED: tuple[Callable[[Library], Outcome | None], ...] = (consumer, loaded, searched, looked)
-
-
-def _paths(attempt: Attempt) -> list[str]:
-    return _lines(attempt.paths)
-
-
-def _lines(paths: dict[str, str]) -> list[str]:
-    return [f"{path}: {_STATES.get(state, state)}" for path, state in paths.items()]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from .events import Exec, File, Load, Start
-from .evidence import Attempt, Evidence
+from .evidence import Attempt, Evidence, looked_at
 
 __all__ = ["Ways", "unseen_programs", "ways"]
 
@@ -38,38 +38,36 @@ _PROGRAMS = ("nvidia-", "ldconfig", "lspci", "lshw", "lsmod", "modinfo")
 def ways(evidence: Evidence) -> Ways:
     """The other ways that a run's processes went, in the order of their first steps."""
     found = Ways()
-    looked: dict[str, None] = {}
     for event in evidence.events:
         name = evidence.processes[event.pid].name
         match event:
             case Exec() if os.path.basename(event.path).startswith(_PROGRAMS):
-                line = f"{name} ran {os.path.basename(event.path)}"
-                found.ran.append(line + ("" if event.found else ", which is not there"))
-                looked[found.ran[-1]] = None
+                absent = "" if event.found else ", which is not there"
+                found.ran.append(f"{name} ran {os.path.basename(event.path)}{absent}")
+                found.looked.append(found.ran[-1])
             case File():
-                looked[f"{name} looked at {event.path}: {'' if event.found else 'not '}there"] = (
-                    None
-                )
+                there = "there" if event.found else "not there"
+                found.looked.append(f"{name} looked at {event.path}: {there}")
             case Load():
                 found.loaded.append(f"{name} loaded {event.path}")
-    found.looked = list(looked)
-    for pid in evidence.processes:
-        searches = evidence.attempts_of(pid)
-        loaded = {_stem(each.search.name) for each in searches if each.load}
-        for attempt in searches:
-            if attempt.load is None and _stem(attempt.search.name) not in loaded:
-                _add_missing(found, attempt)
+    found.looked = list(dict.fromkeys(found.looked))
+    for attempt in _in_vain(evidence):
+        found.missing.append(attempt.search.name)
+        found.missing_paths += looked_at(attempt.paths)
     return found
+
+
+def _in_vain(evidence: Evidence) -> Iterator[Attempt]:
+    """Searches of processes that found the library in no version."""
+    for pid in evidence.processes:
+        attempts = evidence.attempts_of(pid)
+        loaded = {_stem(each.search.name) for each in attempts if each.load}
+        yield from (each for each in attempts if _stem(each.search.name) not in loaded)
 
 
 def _stem(name: str) -> str:
     """A library's name without its version: whoever finds one version needs no other."""
     return os.path.basename(name).partition(".so")[0]
-
-
-def _add_missing(found: Ways, attempt: Attempt) -> None:
-    found.missing.append(attempt.search.name)
-    found.missing_paths += [f"{path}: {state}" for path, state in attempt.paths.items()]
 
 
 def unseen_programs(evidence: Evidence) -> Iterator[str]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, overload
 
-from ..trace import Call, functions_named
+from ..trace import Call, functions_named, identity
 
 __all__ = ["Call", "Calls", "Verdict"]
 
@@ -46,9 +46,8 @@ class Calls:
         """
         last: dict[Any, Mapping[str, Any]] = {}
         for record in records:
-            call = (record["pid"], record["tid"], record["t"], record["function"])
-            last.pop(call, None)
-            last[call] = record
+            last.pop(identity(record), None)
+            last[identity(record)] = record
         return cls(map(Call, last.values()))
 
     def __len__(self) -> int:

@@ -1,6 +1,6 @@
 """Traces: reading what the runtime writes, choosing calls of it, and showing them."""
 
-from .call import Call
+from .call import Call, identity
 from .choosing import Choice, failed, functions_named
 from .chrome import Chrome
 from .formats import Format, Json, Text
@@ -22,6 +22,7 @@ __all__ = [
     "Text",
     "failed",
     "functions_named",
+    "identity",
     "line",
     "printable",
     "records",

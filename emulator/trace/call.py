@@ -7,7 +7,12 @@ from typing import Any
 
 from .lines import line
 
-__all__ = ["Call"]
+__all__ = ["Call", "identity"]
+
+
+def identity(record: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What all records of one call have in common: the one before it and the one after, say."""
+    return record["pid"], record["tid"], record["t"], record["function"]
 
 
 class Call:

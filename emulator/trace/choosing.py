@@ -12,8 +12,6 @@ from ..vocabulary import vocabulary
 
 __all__ = ["Choice", "failed", "functions_named"]
 
-NAMES = {"nvml": "NVML", "cuda": "CUDA"}
-
 
 def failed(record: Mapping[str, Any]) -> bool:
     """Whether a call returned an error, or has not returned."""
@@ -31,7 +29,7 @@ def functions_named(pattern: str, library: str | None = None) -> frozenset[str]:
     libraries = [library] if library else [*known.functions]
     found = frozenset().union(*(known.named(name, pattern) for name in libraries))
     if not found:
-        where = " or ".join(NAMES[name] for name in libraries)
+        where = " or ".join(name.upper() for name in libraries)
         everything = frozenset().union(*(known.functions[name] for name in libraries))
         problem = f"expected a function of {where}, found {pattern!r}"
         raise UnknownNameError(problem + nearest(pattern, everything))

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from .call import identity
 from .choosing import failed
 from .formats import Format, Wanted
 from .reading import Record
@@ -49,11 +50,10 @@ class Summary(Format):
     def take(self, record: Record) -> bytes:
         """Count the call when it has returned, if it is wanted."""
         fields = record.fields
-        call = (fields["pid"], fields["tid"], fields["t"], fields["function"])
         if fields["code"] is None:
-            self._open[call] = fields
+            self._open[identity(fields)] = fields
         else:
-            self._open.pop(call, None)
+            self._open.pop(identity(fields), None)
             self._count(fields)
         return b""
 

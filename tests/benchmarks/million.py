@@ -39,9 +39,7 @@ def main(calls: int) -> int:
     each = round(calls / (PROCESSES - 0.5) / THREADS)  # of one process half is not made
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        compiler = shlex.split(os.environ.get("CC", "cc"))
-        flags = ["-O2", "-D_GNU_SOURCE", "-pthread"]
-        subprocess.run([*compiler, *flags, str(HOST), "-o", str(folder / "host")], check=True)
+        build(folder)
         plain = timed(folder, ["run"], each)
         traced = timed(folder, ["trace", "--format", "jsonl", "-o", str(folder / "trace")], each)
         threads, wrong = check(folder, each)
@@ -53,6 +51,14 @@ def main(calls: int) -> int:
     print(f"trace: {made / traced:.0f} calls a second")
     print(*wrong or ["complete, and in order for each thread; every line is JSON"], sep="\n")
     return int(bool(wrong))
+
+
+def build(folder: Path) -> Path:
+    """The program, compiled in a folder."""
+    compiler = shlex.split(os.environ.get("CC", "cc"))
+    flags = ["-O2", "-D_GNU_SOURCE", "-pthread"]
+    subprocess.run([*compiler, *flags, str(HOST), "-o", str(folder / "host")], check=True)
+    return folder / "host"
 
 
 def timed(folder: Path, how: list[str], each: int) -> float:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import compileall
 import os
-import shlex
 import struct
 import subprocess
 import sys
@@ -17,8 +16,8 @@ import time
 from pathlib import Path
 from statistics import median
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-HOST = ROOT / "tests/unit/trace_host.c"
+from million import ROOT, build
+
 ROUNDS = 7
 WAYS = {
     "run": ["run"],
@@ -47,10 +46,7 @@ def main(calls: int) -> None:
     """Measure all ways, with that many calls and with none."""
     compileall.compile_dir(ROOT / "emulator", quiet=1)  # as pip leaves an installed package
     with tempfile.TemporaryDirectory() as folder:
-        host = Path(folder, "host")
-        compiler = shlex.split(os.environ.get("CC", "cc"))
-        flags = ["-O2", "-D_GNU_SOURCE", "-pthread"]
-        subprocess.run([*compiler, *flags, str(HOST), "-o", str(host)], check=True)
+        host = build(Path(folder))
         rows: dict[str, list[tuple[float, float]]] = {name: [] for name in WAYS}
         for _ in range(ROUNDS):
             for name, way in WAYS.items():

@@ -128,6 +128,13 @@ class TestCallsThatDidNotReturn:
         assert judge(evidence(*loop, ended=SECOND + 9, **stopped)).name == "fine"
         assert judge(evidence(*loop, ended=9 * SECOND, **stopped)).name == "inside-a-call"
 
+    def test_behind_one_that_does_not_hang_there_may_be_one_that_does(self) -> None:
+        blocked = call(2, "nvmlDeviceGetTemperature", None, "BLOCKED", tid=8)
+        seen = [call(1, "nvmlInit_v2"), blocked, self.called(SECOND), Stop(SECOND + 9, 7, 7)]
+        assert judge(evidence(start(), *seen)).text == (
+            "program hung inside nvmlDeviceGetTemperature"
+        )
+
     def test_the_signal_that_ended_the_program_is_named(self) -> None:
         seen = evidence(call(1, "cuInit", None, "CALLED"), status=-11, ended=2)
         assert judge(seen).headline.endswith("program was ended by signal 11 inside cuInit")

@@ -17,7 +17,8 @@ import pytest
 
 from emulator import Testbed
 from emulator.doctor import Report, examine, judge, report
-from emulator.doctor.page import LINES, page, tree
+from emulator.doctor.page import LINES, page
+from emulator.doctor.tree import tree
 from emulator.testbed.program import Relay
 
 #: Asks for both libraries, in two processes, and for a device that is not there.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
@@ -9,11 +10,14 @@ from typing import ClassVar
 import pytest
 
 from emulator.doctor.events import Event, Exec, File
-from emulator.doctor.syscalls import events
+from emulator.doctor.syscalls import NAMES, PLACES, events
+from emulator.stubfiles import SONAMES
 
 Seen = Callable[..., list[Event]]
 
 T = 1700000000_123456000
+
+CONCERN = Path(__file__).parent.parent.parent / "stubs/src/audit/concern.c"
 
 
 @pytest.fixture
@@ -46,6 +50,12 @@ class TestFiles:
         ),
         'stat("/opt/a, \\"b\\"/libcuda.so.1", 0x7ffe) = -1 ELOOP (Too many levels)': File(
             T, 7, 7, "stat", '/opt/a, "b"/libcuda.so.1', False
+        ),
+        'access("nvidia-smi", X_OK) = -1 ENOENT (No such file or directory)': File(
+            T, 7, 7, "access", "nvidia-smi", False
+        ),
+        'open("/opt/libcufft.so.11", O_RDONLY) = 3': File(
+            T, 7, 7, "open", "/opt/libcufft.so.11", True
         ),
         'access("/opt/\\303\\251/libcuda.so.1", F_OK) = 0': File(
             T, 7, 7, "access", "/opt/é/libcuda.so.1", True
@@ -94,6 +104,20 @@ class TestPrograms:
 
     def test_others_that_are_not_there_do_not_tell(self, seen: Seen) -> None:
         assert seen('7 1700000000.123456 execve("/bin/a", ["a"], 0x7f) = -1 ENOENT (No)') == []
+
+
+@pytest.mark.parametrize(
+    ("table", "known"),
+    [
+        ("telling", NAMES),
+        ("places", PLACES),
+        ("libraries", sum(((name.removesuffix(".1"), name) for name in SONAMES.values()), ())),
+    ],
+)
+def test_the_audit_module_looks_for_the_same(table: str, known: tuple[str, ...]) -> None:
+    source = CONCERN.read_text(encoding="utf-8")
+    [words] = re.findall(rf"\b{table}\[\] = {{(.*?)}};", source, re.DOTALL)
+    assert tuple(re.findall(r'"([^"]+)"', words)) == known
 
 
 def test_strace_that_could_not_begin_saw_nothing(tmp_path: Path) -> None:
