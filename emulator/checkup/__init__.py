@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..stubfiles import SONAMES
-from . import hardware, installation, libraries, nodes, surroundings, versions
+from . import hardware, initialisation, installation, libraries, nodes, surroundings, versions
 from .facts import read
 from .result import INSTALLATION, MACHINE, STATES, Check, worst
 
@@ -37,11 +37,12 @@ def check(
         below = list(examined)
     hidden = surroundings.hiding(own, below[0].count)
     lines = [*hardware.checks(facts, below), nodes.check(facts, own, limit)]
-    lines += [line for each in below for line in libraries.checks(each, facts, hidden)]
+    for each in below:
+        lines += [libraries.check(each, facts), *initialisation.checks(each, facts, hidden)]
     lines.append(versions.smi_check(smi.result(), facts))
     agreement = versions.agreement(facts, below, smi.result())
     lines += [agreement] if agreement else []
-    return lines + surroundings.checks(own, facts) + installation.checks(own, limit)
+    return lines + surroundings.checks(own, facts) + installation.checks(own)
 
 
 def failed(checks: Iterable[Check]) -> bool:

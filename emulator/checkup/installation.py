@@ -11,29 +11,28 @@ from pathlib import Path
 
 from .. import stubfiles
 from ..machine import DRIVERS
+from ..testbed.devices import obstacle
 from ..testbed.libpython import find_libpython
-from .asking import ask
+from ..testbed.loading import LoadingError, ask
 from .result import INSTALLATION, Check
 from .search import look
 
 __all__ = ["checks"]
 
-_AUDIT_GLIBC = (
-    2,
-    35,
-)  # before it, LD_AUDIT tells less: dlopen's searches in namespaces, la_symbind
+#: Before it, LD_AUDIT tells less: dlopen's searches in namespaces, la_symbind.
+_AUDIT_GLIBC = (2, 35)
 _REINSTALL = "install nvemu again on this machine: `pip install --force-reinstall nvemu`"
 
 
-def checks(environment: Mapping[str, str], limit: float) -> list[Check]:
+def checks(environment: Mapping[str, str]) -> list[Check]:
     """The lines about this installation."""
     return [
-        _stubs(environment, limit),
+        _stubs(environment),
         _audit_module(),
         _libpython(),
         _temporary(),
         _glibc(),
-        _namespaces(environment, limit),
+        _namespaces(),
         _strace(environment),
         _compiler(environment),
     ]
@@ -43,7 +42,7 @@ def _check(name: str, state: str, text: str, details: tuple[str, ...], advice: s
     return Check(name, state, text, details, advice, INSTALLATION)
 
 
-def _stubs(environment: Mapping[str, str], limit: float) -> Check:
+def _stubs(environment: Mapping[str, str]) -> Check:
     """Whether the stubs are there for every driver, for this machine, and can be loaded."""
     files = [
         stubfiles.FOLDER / driver / soname
@@ -55,7 +54,7 @@ def _stubs(environment: Mapping[str, str], limit: float) -> Check:
         f"{file}: {reason or verdict}" for file, verdict, reason in wrong if verdict != "taken"
     )
     if not faults:
-        faults = _unloadable(files, environment, limit)
+        faults = _unloadable(files, environment.get("LD_LIBRARY_PATH", ""))
     if faults:
         text = f"{len(faults)} of {len(files)} cannot be used: {faults[0]}"
         return _check("stubs", "failed", text, faults, _REINSTALL)
@@ -63,12 +62,11 @@ def _stubs(environment: Mapping[str, str], limit: float) -> Check:
     return _check("stubs", "ok", text, tuple(f"driver {driver}" for driver in DRIVERS))
 
 
-def _unloadable(files: list[Path], environment: Mapping[str, str], limit: float) -> tuple[str, ...]:
-    answer = ask(["load", *map(str, files)], environment, limit)
-    faults = [str(step["error"]) for step in answer.steps if "error" in step]
-    if answer.stuck:
-        faults.append(f"loading {files[len(answer.steps)]} {answer.ending}")
-    return tuple(faults)
+def _unloadable(files: list[Path], path: str) -> tuple[str, ...]:
+    try:
+        return tuple(text for kind, text in ask([*map(str, files)], path) if kind == "error")
+    except LoadingError as error:
+        return (str(error),)
 
 
 def _audit_module() -> Check:
@@ -122,18 +120,13 @@ def _glibc() -> Check:
     return _check("C library", "ok", found, ())
 
 
-def _namespaces(environment: Mapping[str, str], limit: float) -> Check:
+def _namespaces() -> Check:
     """Whether `--devices` can be had."""
-    result = ask(["namespace"], environment, limit).result("unshare")
-    if result.get("code") == 0:
+    found = obstacle()
+    if found is None:
         return _check("namespaces", "ok", "can be made, as --devices needs them", ())
-    reason = str(result.get("text", "the test did not come back")).lower()
-    text = f"cannot be made ({reason}): --devices does not work"
-    advice = (
-        "allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone, "
-        "kernel.apparmor_restrict_unprivileged_userns), or the container's seccomp to"
-    )
-    return _check("namespaces", "warning", text, (), advice)
+    problem, advice = found
+    return _check("namespaces", "warning", f"--devices does not work: {problem}", (), advice)
 
 
 def _strace(environment: Mapping[str, str]) -> Check:

@@ -1,37 +1,27 @@
-"""The two libraries: which file dlopen finds and why, whose it is, and whether init works."""
+"""The two libraries: which file dlopen finds and why, and whose it is."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ..causes import causes, code_name
 from ..stubfiles import SONAMES
+from ..testbed.asking import Answer, ask
 from . import kinds
-from .asking import Answer, ask
 from .facts import Facts
 from .kinds import Kind, kind
 from .result import Check
 from .search import Candidate, candidates
 
-__all__ = ["LABELS", "Library", "checks", "examine"]
+__all__ = ["COUNTS", "LABELS", "Library", "check", "examine"]
 
 LABELS = {"nvml": "NVML", "cuda": "CUDA"}
-INITS = {"nvml": ("nvmlInit_v2", "nvmlInit"), "cuda": ("cuInit",)}
-_COUNTS = {
+#: The functions that count GPUs.
+COUNTS = {
     "nvml": ("nvmlDeviceGetCount_v2", "nvmlDeviceGetCount"),
     "cuda": ("cuDeviceGetCount",),
 }
-_CUDA_VERSIONS = (
-    "nvmlSystemGetCudaDriverVersion_v2",
-    "nvmlSystemGetCudaDriverVersion",
-    "cuDriverGetVersion",
-)
-
-_OF_A_STUB = "start programs with `nvemu run`, or use the folder that `nvemu stubs path` prints"
-
 #: The verdicts on the file that ends the search.
 _DECISIVE = ("taken", "stops the search")
 
@@ -76,7 +66,7 @@ class Library:
     @property
     def count(self) -> int | None:
         """How many GPUs it counts; None where it did not get that far."""
-        return self.answer.result(*_COUNTS[self.name]).get("value")
+        return self.answer.result(*COUNTS[self.name]).get("value")
 
     @property
     def reaches_gpus(self) -> bool:
@@ -98,16 +88,16 @@ def examine(name: str, environment: Mapping[str, str], root: Path, limit: float)
     return Library(name, tuple(candidates(soname, environment, root)), answer, found)
 
 
-def checks(library: Library, facts: Facts, hidden: str) -> list[Check]:
-    """The lines about a library; `hidden` says what hides all GPUs from CUDA, "" for nothing."""
+def check(library: Library, facts: Facts) -> Check:
+    """The line about which library is loaded."""
     loaded = library.answer.result("dlopen")
     details = tuple(map(str, library.candidates))
     if "error" in loaded:
-        return [_refused(library, str(loaded["error"]), details, facts)]
+        return _refused(library, str(loaded["error"]), details, facts)
     if not library.path:
         text = f"loading it {library.answer.ending or 'told nothing'}"
-        return [Check(library.soname, "failed", text, details, "remove or reinstall this library")]
-    return [_found(library, details, facts), _init(library, facts, hidden)]
+        return Check(library.soname, "failed", text, details, "remove or reinstall this library")
+    return _found(library, details, facts)
 
 
 def _refused(library: Library, error: str, details: tuple[str, ...], facts: Facts) -> Check:
@@ -169,96 +159,3 @@ def _same(one: str, other: str) -> bool:
         return Path(one).samefile(other)
     except OSError:
         return False
-
-
-def _init(library: Library, facts: Facts, hidden: str) -> Check:
-    """Whether init works, and what it then tells."""
-    names, answer = INITS[library.name], library.answer
-    name, result = names[0], answer.result(*names)
-    said = tuple(answer.said.splitlines())
-    if answer.stuck:
-        text = f"{answer.stuck} {answer.ending}"
-        return Check(name, "failed", text, said, _after_ending(answer))
-    if "code" not in result:
-        missing = f"{library.path} has no {name}"
-        return Check(name, "failed", missing, said, "this is no library that programs can use")
-    if result["code"]:
-        return _failed(library, result, said, facts, hidden)
-    return _counted(library, name, said, facts, hidden)
-
-
-def _after_ending(answer: Answer) -> str:
-    if "did not come back" not in answer.ending:
-        return "reinstall the driver's libraries; `dmesg | tail` and a debugger say where it ended"
-    return (
-        "the driver or the GPU hangs, or wakes slowly: `dmesg | grep -E 'NVRM|Xid'`; "
-        "`nvidia-smi -pm 1` keeps it awake"
-    )
-
-
-def _failed(
-    library: Library, result: Mapping[str, Any], said: tuple[str, ...], facts: Facts, hidden: str
-) -> Check:
-    """A code of init with what is behind it here, where that is known, else what usually is."""
-    code, name = int(result["code"]), str(result["step"])
-    usual = causes(library.name, code)
-    wording = f": {result['text']}" if result.get("text") else ""
-    text = f"answers {code} ({usual.name}){wording}"
-    if library.name == "cuda" and code in (100, 101) and hidden:
-        return Check(name, "failed", f"{text}; {hidden}", said, "unset CUDA_VISIBLE_DEVICES")
-    own = next((line for line in said if line.startswith("nvemu: ")), None)
-    if own and library.kind and library.kind.name == kinds.STUB:
-        return Check(name, "failed", f"{text}; the stub says: {own}", said, _OF_A_STUB)
-    here = _behind(library, code, facts)
-    details = (*said, *((f"usually: {usual.text}",) if usual.text and not here else ()))
-    text += f"; {here}" if here else ""
-    return Check(name, "failed", text, details, usual.next or "see `dmesg | grep NVRM`")
-
-
-def _behind(library: Library, code: int, facts: Facts) -> str:
-    """What of this machine is behind a code of init; "" where nothing of it is known to be."""
-    nobody = not facts.kernel_line and not facts.platform
-    if nobody and (library.name, code) in (("nvml", 9), ("cuda", 100)):
-        return "the kernel module is not loaded"
-    apart = facts.kernel and library.driver and facts.kernel != library.driver
-    if apart and (library.name, code) in (("nvml", 18), ("cuda", 803)):
-        return f"the library is of driver {library.driver}, the kernel module of {facts.kernel}"
-    return ""
-
-
-def _counted(
-    library: Library, name: str, said: tuple[str, ...], facts: Facts, hidden: str
-) -> Check:
-    told = _told(library)
-    count = library.count
-    if count is None:
-        failure = _refusal(library)
-        return Check(name, "failed", f"{told}, but {failure}", said, "see `dmesg | grep NVRM`")
-    text = f"{told}, {count} device{'' if count == 1 else 's'}"
-    if count:
-        return Check(name, "ok", text, said)
-    if hidden and library.name == "cuda":
-        return Check(name, "failed", f"{text}; {hidden}", said, "unset CUDA_VISIBLE_DEVICES")
-    state = "failed" if facts.has_hardware else "warning"
-    advice = "no GPU started: `dmesg | grep -E 'NVRM|RmInitAdapter'` says why"
-    return Check(name, state, text, said, advice)
-
-
-def _told(library: Library) -> str:
-    """What a library that was initialised said of itself."""
-    driver = library.answer.result("nvmlSystemGetDriverVersion").get("value")
-    cuda = library.answer.result(*_CUDA_VERSIONS).get("value")
-    parts = ["works"]
-    parts += [f"driver {driver}"] if driver else []
-    parts += [f"CUDA {cuda // 1000}.{cuda % 1000 // 10}"] if cuda else []
-    return ", ".join(parts)
-
-
-def _refusal(library: Library) -> str:
-    """Why there is no count of GPUs."""
-    function, *_ = names = _COUNTS[library.name]
-    result = library.answer.result(*names)
-    if "code" not in result:
-        return f"it has no {function}"
-    code = int(result["code"])
-    return f"{function} -> {code} ({code_name(library.name, code)})"

@@ -6,12 +6,16 @@ import errno
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from .asking import ask
+from ..testbed.asking import ask
 from .facts import Facts
 from .result import Check
 
 __all__ = ["check"]
 
+_NO_DRIVER = (
+    "no driver answers for it",
+    "the kernel module is not loaded, or the node is a left-over: `sudo modprobe nvidia`",
+)
 #: errno -> why a device node that is there cannot be opened, and what to do.
 _OPENING = {
     errno.EACCES: ("this user may not", "join the node's group, or correct its mode and group"),
@@ -19,14 +23,8 @@ _OPENING = {
         "the system forbids it: a container's device rules",
         "restart the container and name the device (--device), or use CDI",
     ),
-    errno.ENXIO: (
-        "no driver answers for it",
-        "the kernel module is not loaded, or the node is a left-over: `sudo modprobe nvidia`",
-    ),
-    errno.ENODEV: (
-        "no driver answers for it",
-        "the kernel module is not loaded, or the node is a left-over: `sudo modprobe nvidia`",
-    ),
+    errno.ENXIO: _NO_DRIVER,
+    errno.ENODEV: _NO_DRIVER,
     errno.EIO: (
         "the driver cannot start the GPU",
         "`dmesg | grep -E 'NVRM|RmInitAdapter|Xid'` says why; restart the machine",

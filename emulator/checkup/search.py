@@ -3,7 +3,7 @@
 glibc's order: LD_LIBRARY_PATH, the cache that ldconfig writes, the default folders (ld.so(8)). It
 passes over what it may not read and what is for another machine, and stops at the first file that
 is neither, also where that is no library. The search is explained here; what is loaded, the loader
-itself is asked (`asking`).
+itself is asked (`emulator.testbed.asking`).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 
-from .asking import Output, run
+from ..testbed.asking import Output, run
 from .facts import Facts
 from .libraries import LABELS, Library
 from .result import Check

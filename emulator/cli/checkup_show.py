@@ -55,20 +55,14 @@ def _print(out: Console, indent: int, line: Text, width: int | None) -> None:
     rest = line[len(first) :]
     first.rstrip()
     out.print(first, soft_wrap=True)
-    rest = Text.assemble(*_stripped(rest))
-    for part in _broken(out, rest, width - indent):
+    blanks = len(rest.plain) - len(rest.plain.lstrip())
+    for part in _broken(out, rest[blanks:], width - indent):
         part.rstrip()
         out.print(Text(" " * indent) + part, soft_wrap=True)
 
 
 def _broken(out: Console, line: Text, width: int) -> Iterable[Text]:
     return line.wrap(out, width, overflow="fold")
-
-
-def _stripped(line: Text) -> list[Text]:
-    """A text without the blanks in front of it."""
-    blanks = len(line.plain) - len(line.plain.lstrip())
-    return [line[blanks:]]
 
 
 def _summary(checks: Sequence[Check]) -> str:

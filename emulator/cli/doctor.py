@@ -26,9 +26,11 @@ STATUSES = "\n".join(f"    {kind.status:3}  {kind.title}" for kind in VERDICTS.v
 
 
 def in_a_folder(ctx: click.Context, parameter: click.Parameter, file: Path | None) -> Path | None:
-    """Refuse a new file that could not be written, before the program runs."""
+    """Refuse what could not be written, before the program runs."""
+    if file is not None and str(file).startswith("-"):
+        raise click.BadParameter(f"expected a file, found {str(file)!r}", ctx, parameter)
     if file is not None and not file.exists() and not os.access(file.parent, os.W_OK):
-        raise click.BadParameter(f"{file}: {file.parent} is no folder to write to", ctx, parameter)
+        raise click.BadParameter(f"{file}: {file.parent} cannot be written to", ctx, parameter)
     return file
 
 

@@ -31,7 +31,8 @@ OPTIONS = (
     click.option(
         "--redirect",
         is_flag=True,
-        help="Give it these libraries also where it asks for one by a path.",
+        help="Give it these libraries also where it asks for one by a path, or has changed "
+        "LD_LIBRARY_PATH.",
     ),
     click.option(
         "--devices",

@@ -24,6 +24,7 @@ __all__ = [
     "SymbolBound",
     "Try",
     "Unload",
+    "is_variant",
     "line",
     "parse",
 ]
@@ -181,5 +182,10 @@ def _converted(record: Mapping[str, Any]) -> list[Event]:
 def _is_idle(event: Event) -> bool:
     if not isinstance(event, Try) or event.file not in ("absent", "passed-over"):
         return False
-    folders = os.path.dirname(event.path).split(os.sep)[-2:]
+    return is_variant(event.path)
+
+
+def is_variant(path: str) -> bool:
+    """Whether a path leads into a folder for one kind of processor."""
+    folders = os.path.dirname(path).split(os.sep)[-2:]
     return any(folder in _VARIANTS for folder in folders)

@@ -67,7 +67,7 @@ class Attempt:
 
 def looked_at(paths: Mapping[str, str]) -> list[str]:
     """What was at each path, a line each."""
-    words = {"library": "there, and not loaded"}
+    words = {"library": "there, and not loaded", "passed-over": "passed over, by --redirect"}
     return [f"{path}: {words.get(state, state)}" for path, state in paths.items()]
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..testbed import Testbed
 from ..testbed.program import Relay, explained, find
 from ..trace import records
 from . import syscalls
-from .events import Event, Fork, Start, Try, parse
+from .events import Event, Exec, Fork, Try, parse
 from .evidence import Evidence
 from .foreign import is_foreign
 from .gathering import Gathering
@@ -88,8 +90,24 @@ def _seen(testbed: Testbed, pid: int | None, output: Path | None) -> tuple[int |
     root = system_calls[0].pid if system_calls else pid
     own = {each.pid for each in events if isinstance(each, Fork) and each.parent == pid} | {pid}
     events = [each for each in events if each.pid == root or each.pid not in own]
-    linked = {event.pid for event in events if isinstance(event, Start)}
-    return root, events + [event for event in system_calls if event.pid not in linked]
+    return root, [*events, *_unheard(system_calls, events)]
+
+
+def _unheard(system_calls: list[Event], heard: list[Event]) -> Iterator[Event]:
+    """Of system calls those of programs that the audit module is not in, also where a process that
+    it was in has become one by an exec."""
+    times: dict[int, list[int]] = defaultdict(list)
+    execs: dict[int, list[int]] = defaultdict(list)
+    for event in heard:
+        times[event.pid].append(event.t)
+    for event in system_calls:
+        if isinstance(event, Exec) and event.found:
+            execs[event.pid].append(event.t)
+    for event in system_calls:
+        began = max((t for t in execs[event.pid] if t < event.t), default=0)
+        ended = min((t for t in execs[event.pid] if t >= event.t), default=sys.maxsize)
+        if not any(began <= t < ended for t in times[event.pid]):
+            yield event
 
 
 def _refuse_missing(program: str) -> None:

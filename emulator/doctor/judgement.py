@@ -23,6 +23,10 @@ __all__ = ["judge"]
 _WITH_CAUSES = (Stage.INIT_FAILED, Stage.NO_DEVICES)
 _HALVES = {"nvml": "nvml-failed", "cuda": "cuda-failed"}
 
+_ALL_THERE = (
+    "All that it looked at is there: its own log, as detailed as it gets, says what it missed."
+)
+
 
 def judge(evidence: Evidence) -> Verdict:
     """The one verdict on a run."""
@@ -76,10 +80,10 @@ class _Judge:
         return self._on(max(self.best, key=lambda each: each.progress))
 
     def _on(self, outcome: Outcome) -> Verdict:
-        name = _name(outcome.stage)
+        hidden = f"{self._variable(outcome)} hides them; " if self._hidden(outcome) else ""
         return Verdict(
-            name,
-            outcome.text,
+            _name(outcome.stage),
+            hidden + outcome.text,
             why=self._why(outcome),
             advice=list(self._advice(outcome)),
             notes=[*self._others(outcome), *notes(self.evidence)],
@@ -109,7 +113,7 @@ class _Judge:
             name,
             text,
             why=why,
-            advice=[VERDICTS[name].advice],
+            advice=[_ALL_THERE if seen.looked and seen.found_all else VERDICTS[name].advice],
             notes=list(notes(self.evidence)),
             outcomes=self.outcomes,
             pid=self.evidence.root,
@@ -130,10 +134,18 @@ class _Judge:
             if fault := outcome.call.fault:
                 named = fault if fault.startswith("fault[") else f"fault {fault}"
                 lines.append(f"the scenario's {named} made it so")
-        lines += outcome.details
-        if self._hidden(outcome):
-            lines.append(f"CUDA_VISIBLE_DEVICES={process.environment['CUDA_VISIBLE_DEVICES']}")
-        return lines
+        path = process.environment.get("LD_LIBRARY_PATH", "").split(":")
+        if outcome.stage == Stage.NOT_FOUND and process.linked and self._lost(path):
+            lines.append(f"it has changed LD_LIBRARY_PATH to {':'.join(path)!r}")
+        return lines + outcome.details
+
+    def _lost(self, path: list[str]) -> bool:
+        """Whether nvemu's libraries are no longer on a process's path."""
+        return bool(self.evidence.folder) and self.evidence.folder not in path
+
+    def _variable(self, outcome: Outcome) -> str:
+        value = self.evidence.processes[outcome.pid].environment["CUDA_VISIBLE_DEVICES"]
+        return f"CUDA_VISIBLE_DEVICES={value}"
 
     def _hidden(self, outcome: Outcome) -> bool:
         """Whether CUDA shows no devices as a variable hides them: not where NVML shows none, nor

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from .events import Event, Exec, File
+from .events import Event, Exec, File, is_variant
 
 __all__ = ["StraceMissingError", "events", "strace"]
 
@@ -92,7 +92,7 @@ def _event(found: re.Match[str]) -> Iterator[Event]:
         listed = _LISTED.search(rest)
         argv = [_unquoted(each) for each in _QUOTED.findall(listed[1] if listed else "")]
         yield Exec(t, int(pid), int(pid), path, succeeded, argv or [path])
-    elif _is_telling(path):
+    elif _is_telling(path) and (succeeded or not is_variant(path)):
         yield File(t, int(pid), int(pid), call, path, succeeded)
 
 

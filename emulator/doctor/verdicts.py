@@ -36,8 +36,9 @@ VERDICTS = {
     "not-found": Kind(
         11,
         "library not found",
-        "Put the library's folder on LD_LIBRARY_PATH, or into /etc/ld.so.conf.d and run ldconfig; "
-        "where the program insists on a path, the file must be there (under nvemu: --redirect).",
+        "Where there is no driver, install it, or give the container its GPUs. Else put its folder "
+        "on LD_LIBRARY_PATH, or into /etc/ld.so.conf.d and run ldconfig; where the program insists "
+        "on a path, the file must be there (under nvemu: --redirect).",
     ),
     "wrong-class": Kind(
         12,
@@ -85,8 +86,8 @@ VERDICTS = {
     "other-way": Kind(
         22,
         "it never asked the libraries and looked another way",
-        "What it looked at must say that there is a GPU (nvemu's --devices makes device nodes, "
-        "/proc/driver/nvidia and PCI entries).",
+        "What it looked at must say that there is a GPU. nvemu's --devices makes device nodes, "
+        "/proc/driver/nvidia and PCI entries; programs such as nvidia-smi must be on PATH.",
     ),
     "inside-a-call": Kind(
         23,

@@ -30,6 +30,11 @@ class Ways:
     missing: list[str] = field(default_factory=list)
     missing_paths: list[str] = field(default_factory=list)
 
+    @property
+    def found_all(self) -> bool:
+        """Whether all that it looked at is there."""
+        return all(line.endswith(": there") for line in self.looked)
+
 
 #: Programs that tell whether there is a GPU, or a library; their names begin so.
 _PROGRAMS = ("nvidia-", "ldconfig", "lspci", "lshw", "lsmod", "modinfo")
@@ -44,6 +49,9 @@ def ways(evidence: Evidence) -> Ways:
             case Exec() if os.path.basename(event.path).startswith(_PROGRAMS):
                 absent = "" if event.found else ", which is not there"
                 found.ran.append(f"{name} ran {os.path.basename(event.path)}{absent}")
+                found.looked.append(found.ran[-1])
+            case File(found=False) if os.path.basename(event.path).startswith(_PROGRAMS):
+                found.ran.append(f"{name} looked for {os.path.basename(event.path)} in vain")
                 found.looked.append(found.ran[-1])
             case File():
                 there = "there" if event.found else "not there"

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
 
-__all__ = ["name_at", "symbol_finder"]
+__all__ = ["address_of", "name_at", "symbol_finder"]
 
 
 class _Info(ctypes.Structure):
@@ -33,10 +33,15 @@ def symbol_finder(address: int) -> Callable[[str], int]:
     def find(name: str) -> int:
         if not opened:
             opened.append(_library_at(address))
-        symbol = getattr(opened[0], name, None)
-        return 0 if symbol is None else ctypes.cast(symbol, ctypes.c_void_p).value or 0
+        return address_of(opened[0], name)
 
     return find
+
+
+def address_of(library: Any, name: str) -> int:
+    """Where a function of a loaded library is; 0 if it has none of this name."""
+    symbol = getattr(library, name, None)
+    return 0 if symbol is None else ctypes.cast(symbol, ctypes.c_void_p).value or 0
 
 
 def name_at(address: int) -> str:

@@ -25,7 +25,7 @@ import os
 
 from ..api import NULL_PAGE
 from .binding import prototype
-from .exports import name_at
+from .exports import address_of, name_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Forwarding:
         Raises:
             LookupError: the real library does not have it.
         """
-        address = self._address(function.name)
+        address = address_of(self._loaded, function.name)
         if not address:
             raise LookupError(f"{self._path} has no {function.name}")
         call = prototype(self.api, function)(address)
@@ -92,10 +92,6 @@ class Forwarding:
             return status
 
         return forward
-
-    def _address(self, name: str) -> int:
-        symbol = getattr(self._loaded, name, None)
-        return 0 if symbol is None else ctypes.cast(symbol, ctypes.c_void_p).value or 0
 
     def _after(self, function: Function) -> Optional[After]:
         place = GIVE_FUNCTIONS.get(function.name)
@@ -112,7 +108,7 @@ class Forwarding:
             return
         pointer = ctypes.c_size_t.from_address(put_out)
         name = name_at(pointer.value)
-        if name and self._address(name) == pointer.value:
+        if name and address_of(self._loaded, name) == pointer.value:
             pointer.value = self.library.symbol_address(name) or pointer.value
 
     def _learner(self, parameters: tuple[Parameter, ...], key: Parameter) -> After:

@@ -6,15 +6,17 @@ driver is installed, no file of a testbed makes a library absent.
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import os
 from collections.abc import Sequence
 
 from ..scenario.loader import Loader
 from ..stubfiles import SONAMES
+from . import asking
 from .libraries import States
 
-__all__ = ["ask", "verify"]
+__all__ = ["LoadingError", "ask", "verify"]
+
+_LIMIT = 30.0  # seconds that the initialisers of the system's libraries may take
 
 #: What the loader passes over, to go on along the search path.
 _PASSED_OVER = ("absent", "broken-symlink", "unreadable", "wrong-class")
@@ -22,19 +24,9 @@ _PASSED_OVER = ("absent", "broken-symlink", "unreadable", "wrong-class")
 _NOT_FOUND = "{}: cannot open shared object file: No such file or directory"
 _WRONG_CLASS = "{}: wrong ELF class: ELFCLASS32"
 
-#: For each soname what the loader says of it; or, if it can be loaded, the file it is loaded from.
-#: The C library's handle of a library begins with where it is and what it is called.
-_PROBE = """
-import ctypes, os, sys
-for name in sys.argv[1:]:
-    try:
-        library = ctypes.CDLL(name)
-    except OSError as error:
-        print("error", error)
-    else:
-        path = ctypes.c_char_p.from_address(library._handle + ctypes.sizeof(ctypes.c_void_p))
-        print("path", os.path.realpath(os.fsdecode(path.value)))
-"""
+
+class LoadingError(RuntimeError):
+    """A library of the system ends the process that loads it, or keeps it."""
 
 
 def verify(states: States, path: str) -> str | None:
@@ -47,7 +39,10 @@ def verify(states: States, path: str) -> str | None:
     doubtful = {library: expected for library in states if (expected := _refusal(states, library))}
     if not doubtful:
         return None
-    said = ask([SONAMES[library] for library in doubtful], path)
+    try:
+        said = ask([SONAMES[library] for library in doubtful], path)
+    except LoadingError as error:
+        return str(error)
     for (library, expected), (kind, text) in zip(doubtful.items(), said, strict=True):
         if (kind, text) != ("error", expected):
             found = f"would find {text}" if kind == "path" else f"would be told {text!r}"
@@ -77,13 +72,15 @@ def _refusal(states: States, library: str) -> str | None:
 
 def ask(sonames: list[str], path: str) -> list[tuple[str, str]]:
     """What the dynamic loader, in a process of its own, says of each library along the search path
-    `path` and in the system's folders: ("error", its message) or ("path", the file it loads)."""
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", _PROBE, *sonames],
-        env={"LD_LIBRARY_PATH": path},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    rows = (line.partition(" ") for line in done.stdout.splitlines())
-    return [(kind, text) for kind, _, text in rows]
+    `path` and in the system's folders: ("error", its message) or ("path", the file it loads).
+
+    Raises:
+        LoadingError: a library does not let the process go on.
+    """
+    answer = asking.ask(["load", *sonames], {"LD_LIBRARY_PATH": path}, _LIMIT)
+    if answer.stuck:
+        raise LoadingError(f"loading {sonames[len(answer.steps)]} {answer.ending}")
+    return [
+        ("error", step["error"]) if "error" in step else ("path", os.path.realpath(step["path"]))
+        for step in answer.steps
+    ]

@@ -9,8 +9,9 @@ import signal
 import sys
 import sysconfig
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 __all__ = ["NOT_EXECUTABLE", "NOT_FOUND", "ProgramError", "Relay", "explained", "find"]
@@ -28,6 +29,8 @@ FORWARDED = (
 )
 # Python ignores these for itself, and a program would inherit that.
 IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
+STOPPING = 5.0  # seconds that a program to be ended, and all below it, have to stop
+STOPPED = frozenset("TtZX")
 REASONS = {
     errno.EACCES: "it is not executable",
     errno.ENOENT: "the interpreter or loader that it names does not exist",
@@ -102,17 +105,26 @@ class Relay:
         if early:
             return -early
         program = self.pid = _start(command, environment, self._mask)
-        limit = threading.Timer(timeout or 0, self._end, [program])
-        if timeout is not None:
-            limit.start()
-        if self._in_main:
-            self._hand_on_until_end(program)
-        else:
-            _wait(program)
-        if timeout is not None:
-            limit.cancel()
-            limit.join()
+        with self._limited(program, timeout):
+            if self._in_main:
+                self._hand_on_until_end(program)
+            else:
+                _wait(program)
         return os.waitstatus_to_exitcode(os.waitpid(program, 0)[1])
+
+    @contextmanager
+    def _limited(self, program: int, timeout: float | None) -> Iterator[None]:
+        """Within the block, the program is ended after `timeout` seconds."""
+        if timeout is None:
+            yield
+            return
+        timer = threading.Timer(min(threading.TIMEOUT_MAX, timeout), self._end, [program])
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()
 
     def _end(self, program: int) -> None:
         self.timed_out = True
@@ -132,8 +144,7 @@ class Relay:
                 continue
             self.received.add(received.si_signo)
             if not _has_it(program, received):
-                with suppress(PermissionError):  # it has become another user
-                    os.kill(program, received.si_signo)
+                _kill(program, received.si_signo)
         watcher.join()
 
     def _take(self) -> int:
@@ -188,23 +199,46 @@ def explained(path: str, error: OSError) -> ProgramError:
 
 def end_tree(root: int) -> None:
     """Kill a process and all that it has started, as far as their parents are still there."""
+    tree: list[int] = []
+    # That is stopped neither reacts nor starts another. One that is starting another stops behind
+    # that; one that waits inside the kernel may never stop.
+    until = time.monotonic() + STOPPING
+    moving = True
+    while time.monotonic() < until:
+        states = _tree(root)
+        fresh = [pid for pid in states if pid not in tree]
+        if not (fresh or moving):  # all had stopped before this look
+            break
+        for pid in fresh:
+            _kill(pid, signal.SIGSTOP)
+        tree += fresh
+        moving = not STOPPED.issuperset(states.values())
+    for pid in reversed(tree):
+        _kill(pid, signal.SIGKILL)
+
+
+def _kill(pid: int, number: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # it has become another user
+        os.kill(pid, number)
+
+
+def _tree(root: int) -> dict[int, str]:
+    """A process and all below it, each behind its parent -> its state, as proc(5) has it."""
+    processes = _processes()
     tree = [root]
-    parents = _parents()
     for pid in tree:  # it grows on the way
-        with suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGSTOP if pid == root else signal.SIGKILL)  # it must not react
-        tree += [child for child, parent in parents.items() if parent == pid]
-    with suppress(ProcessLookupError, PermissionError):
-        os.kill(root, signal.SIGKILL)
+        tree += [child for child, (_, parent) in processes.items() if parent == pid]
+    return {pid: processes[pid][0] for pid in tree if pid in processes}
 
 
-def _parents() -> dict[int, int]:
-    """Process -> its parent, for all processes."""
+def _processes() -> dict[int, tuple[str, int]]:
+    """Process -> its state and its parent, for all processes."""
     found = {}
     for entry in os.scandir("/proc"):
         with suppress(OSError, ValueError):  # it has ended
             fields = Path(entry.path, "stat").read_text(encoding="utf-8", errors="replace")
-            found[int(entry.name)] = int(fields.rpartition(")")[2].split()[1])
+            state, parent = fields.rpartition(")")[2].split()[:2]
+            found[int(entry.name)] = (state, int(parent))
     return found
 
 

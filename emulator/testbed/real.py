@@ -11,13 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from subprocess import CalledProcessError
 
 from ..stubfiles import SONAMES, stub, stub_driver
 from ..symbols import SymbolsError, read_library, recorded_tables, version_in_name
 from . import damage
 from .libraries import put
-from .loading import ask
+from .loading import LoadingError, ask
 from .replacing import link
 
 __all__ = ["NoRealDriverError", "RealLibrary", "find_real", "lay_out_real", "links"]
@@ -69,11 +68,9 @@ def find_real(path: str) -> list[RealLibrary]:
     """
     try:
         said = dict(zip(SONAMES, ask(list(SONAMES.values()), path), strict=True))
-    except CalledProcessError as error:
-        problem = f"the program that tried to ended with {error.returncode}"
-        raise NoRealDriverError(
-            f"the libraries of this driver cannot be loaded: {problem}"
-        ) from None
+    except LoadingError as error:
+        problem = f"the libraries of this driver cannot be loaded: {error}"
+        raise NoRealDriverError(problem) from None
     found = {library: Path(text) for library, (kind, text) in said.items() if kind == "path"}
     if not found:
         raise NoRealDriverError(

@@ -21,7 +21,7 @@ from checkup_machines import (
 from test_loader_states import as_nobody_special
 
 from emulator.checkup import Check, check, failed, nodes
-from emulator.checkup.asking import Answer
+from emulator.testbed.asking import Answer
 
 GPU = "0000:01:00.0"
 PCI, MODULE, NODES = "GPUs on the PCI bus", "kernel module", "device nodes"

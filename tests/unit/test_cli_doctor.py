@@ -147,6 +147,11 @@ class TestEnds:
         said = "nvemu: expected a PROGRAM, found only options that are about one"
         assert (done.returncode, done.stderr.partition(" (see")[0]) == (2, said)
 
+    def test_a_page_on_a_stream(self, nvemu: Nvemu, tmp_path: Path) -> None:
+        done = nvemu("doctor", "--html", "-", "--", "true", cwd=tmp_path)
+        assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
+        assert "expected a file, found '-'" in done.stderr
+
     def test_strace_that_is_not_there(self, nvemu: Nvemu) -> None:
         done = nvemu("doctor", "--strace", "--", "/bin/true", env=os.environ | {"PATH": "/none"})
         said = "nvemu: --strace needs strace: install it (Debian: apt install strace)\n"

@@ -117,7 +117,7 @@ CASES = {
          f" CUDA_VISIBLE_DEVICES=-1 '{{seeker}}' {' '.join(CUDA)}"),
         "cuInit answered NO_DEVICE (100)",
     ),
-    "hidden-beside-nvml": Case("no-devices", BOTH, "cuInit answered NO_DEVICE (100)",
+    "hidden-beside-nvml": Case("no-devices", BOTH, "CUDA_VISIBLE_DEVICES=-1 hides them; cuInit",
                                variables=(("CUDA_VISIBLE_DEVICES", "-1"),)),
     "too-old": Case("rejected", (*CUDA, "capability"), "compute capability",
                     '[[gpu]]\nprofile = "t4"\n[gpu.figures]\ncompute_capability = [3, 7]\n'),
@@ -152,6 +152,8 @@ CASES = {
     "device-node": Case("other-way", ("access", "/dev/nvidia0"), "looked at /dev/nvidia0"),
     "nvidia-smi": Case("other-way", ("run", "nvidia-smi-of-nowhere", "-L"),
                        "ran nvidia-smi-of-nowhere, which is not there"),
+    "nvidia-smi-in-a-shell": Case("other-way", ("run", "sh", "-c", "nvidia-smi-of-nowhere; true"),
+                                  "sh looked for nvidia-smi-of-nowhere in vain"),
     "crash": Case("inside-a-call", NVML, "was ended by signal 11 inside nvmlInit_v2",
                   "init-crashes"),
     "crash-in-child": Case("inside-a-call", ("run", "{seeker}", *NVML),
@@ -290,6 +292,21 @@ def test_the_folder_that_is_gone_is_not_shown(doctor: Callable[..., Any], seeker
     assert any("nvemu's libcuda.so.1: empty" in line for line in report["why"])
 
 
+def test_a_changed_path_is_named(doctor: Callable[..., Any], seeker: Path) -> None:
+    report = doctor("--", "env", "LD_LIBRARY_PATH=/none", seeker, *CUDA)
+    assert report["verdict"] == "not-found"
+    assert "it has changed LD_LIBRARY_PATH to '/none'" in report["why"]
+
+
+def test_the_advice_knows_what_is_there(doctor: Callable[..., Any], seeker: Path) -> None:
+    there, absent = (
+        doctor("--", seeker, "access", path) for path in ("/sys/bus/pci", "/dev/nvidia9")
+    )
+    assert there["verdict"] == absent["verdict"] == "other-way"
+    assert "--devices" not in there["advice"][0]
+    assert "--devices" in absent["advice"][0]
+
+
 class TestUnseen:
     @pytest.fixture
     def static(self, compile_c: Compile) -> Path:
@@ -307,6 +324,14 @@ class TestUnseen:
         assert report["verdict"] == "other-way"
         assert f"{static.name} looked at /proc/driver/nvidia/version" in report["headline"]
         assert report["program_status"] == 5
+
+    @pytest.mark.skipif(not shutil.which("strace"), reason="there is no strace here")
+    def test_also_where_a_process_becomes_it(
+        self, doctor: Callable[..., Any], static: Path
+    ) -> None:
+        report = doctor("--strace", "--", "sh", "-c", f"exec {static}")
+        assert report["verdict"] == "other-way"
+        assert "looked at /proc/driver/nvidia/version" in report["headline"]
 
     @pytest.mark.skipif(not shutil.which("strace"), reason="there is no strace here")
     def test_a_program_that_is_not_there_is_refused(self, nvemu: Nvemu) -> None:

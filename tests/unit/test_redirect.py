@@ -49,6 +49,17 @@ def test_also_where_there_is_no_such_file(nvemu: Nvemu) -> None:
     assert (done.stdout, done.stderr) == ("0\n", "")
 
 
+@pytest.mark.parametrize("options", [[], ["--scenario", "cuda-absent-nvml-fine"]])
+def test_a_name_leads_to_the_testbed_whatever_the_path(
+    nvemu: Nvemu, driver: Path, options: list[str]
+) -> None:
+    (driver.parent / "libcuda.so.1").symlink_to(driver)
+    changed = ["env", f"LD_LIBRARY_PATH={driver.parent}", sys.executable, "-c", ASK, "libcuda.so.1"]
+    assert nvemu("run", "--", *changed).stdout == "77\n"
+    done = nvemu("run", "--redirect", *options, "--", *changed)
+    assert done.stdout == ("" if options else "0\n")
+
+
 def test_what_the_scenario_breaks_is_broken_there(nvemu: Nvemu, driver: Path) -> None:
     lacking = ("--scenario", "cuda-absent-nvml-fine")
     done = ask(nvemu, "run", "--redirect", *lacking, library=driver)

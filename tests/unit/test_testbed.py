@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from select import select
 from typing import Any
 
 import pytest
@@ -153,6 +155,17 @@ class TestRun:
         assert caught.value.status == 127
 
 
+#: Each process starts one more, up to 300, and is gone after half a minute.
+CHAIN = """
+import os, time
+for _ in range(300):
+    if os.fork():
+        time.sleep(30)
+        os._exit(0)
+    time.sleep(0.001)
+"""
+
+
 class TestRelay:
     def test_a_signal_that_came_before_the_program_keeps_it_from_starting(
         self, tmp_path: Path
@@ -175,6 +188,23 @@ class TestRelay:
         with Relay() as relay:
             assert relay.run(["true"], os.environ) == 0
             os.kill(os.getpid(), signal.SIGTERM)
+
+    def test_what_a_program_is_just_starting_ends_with_it(self) -> None:
+        reader, writer = os.pipe()
+        os.set_inheritable(writer, True)
+        with Relay() as relay:
+            command = [sys.executable, "-S", "-c", CHAIN]
+            assert relay.run(command, os.environ, timeout=0.3) == -signal.SIGKILL
+            assert relay.timed_out
+        os.close(writer)
+        assert select([reader], [], [], 20)[0]  # nobody has the other end
+        os.close(reader)
+
+    @pytest.mark.parametrize("timeout", [math.inf, math.nan])
+    def test_timeout_that_is_never(self, timeout: float) -> None:
+        with Relay() as relay:
+            assert relay.run(["true"], os.environ, timeout=timeout) == 0
+            assert not relay.timed_out
 
 
 UNHANDLED = (

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .devices import Devices
+from .devices import Devices, obstacle
 
-__all__ = ["Devices"]
+__all__ = ["Devices", "obstacle"]

@@ -25,7 +25,7 @@ from . import driver, inside, pci
 from .entry import Entries
 from .obstacles import explained
 
-__all__ = ["Devices"]
+__all__ = ["Devices", "obstacle"]
 
 #: What a system with NVIDIA's driver has; the scenario's stands in its place.
 _DRIVERS = (
@@ -71,14 +71,8 @@ class Devices:
         hidden = [*_of_the_system(), *pci.places(self.machine)]
         spec = {"stage": str(self.stage), "hidden": hidden, "entries": self.entries()}
         self.file.write_text(json.dumps(spec), encoding="utf-8")
-        tried = subprocess.run(self._inside(), capture_output=True, text=True, check=False)
-        if tried.returncode == 0:
-            return None
-        last = (tried.stderr.splitlines() or [f"it ended with {tried.returncode}"])[-1]
-        number, _, step = last.partition(" ")
-        if not number.isdigit():
-            return f"the device nodes cannot be shown: {last}"
-        return explained(int(number), step)
+        found = obstacle(self.file)
+        return found and f"the device nodes cannot be shown: {'; '.join(filter(None, found))}"
 
     def entries(self) -> Entries:
         """What stands where.
@@ -112,10 +106,24 @@ class Devices:
             f"{inside.ASIDE}{name}" if name.startswith(_LOADER) else name: value
             for name, value in environment.items()
         }
-        return [*self._inside(), path, *command], aside
+        return [*_inside(self.file), path, *command], aside
 
-    def _inside(self) -> list[str]:
-        return [sys.executable, "-I", "-S", inside.__file__, str(self.file)]
+
+def obstacle(spec: Path | None = None) -> tuple[str, str] | None:
+    """Why what is written in a file cannot be shown, or nothing at all, and what to do about it;
+    None where nothing is in the way."""
+    nothing = json.dumps({"stage": "", "hidden": [], "entries": {}})
+    command = _inside(spec or Path("/dev/stdin"))
+    tried = subprocess.run(command, input=nothing, capture_output=True, text=True, check=False)
+    if tried.returncode == 0:
+        return None
+    last = (tried.stderr.splitlines() or [f"it ended with {tried.returncode}"])[-1]
+    number, _, step = last.partition(" ")
+    return explained(int(number), step) if number.isdigit() else (last, "")
+
+
+def _inside(spec: Path) -> list[str]:
+    return [sys.executable, "-I", "-S", inside.__file__, str(spec)]
 
 
 def _check(path: str) -> None:

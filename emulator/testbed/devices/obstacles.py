@@ -40,14 +40,14 @@ _REASONS = {
 }
 
 
-def explained(number: int, step: str) -> str:
-    """What to tell a user about a step that failed with an error number."""
+def explained(number: int, step: str) -> tuple[str, str]:
+    """Why a step failed with an error number, and what to do."""
     if _is_root() and step.startswith("mount"):  # no user namespace was needed
         reason = f"{os.strerror(number)}, as AppArmor or SELinux have it in a container"
         advice = _CONTAINER
     else:
         reason, advice = _sysctl() or _seccomp() or _other(number)
-    return f"the device nodes cannot be shown, {step} is refused: {reason}; {advice}"
+    return f"{step} is refused: {reason}", advice
 
 
 def _sysctl() -> tuple[str, str] | None:

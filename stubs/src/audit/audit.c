@@ -5,8 +5,9 @@
  * The loader loads this module into each process that has it in LD_AUDIT, in a namespace of its own:
  * the program sees neither it nor the C library that it uses. It appends one JSON line an event to
  * the testbed's evidence.jsonl, in one write: see emulator/doctor/events.py, which reads them. Where
- * the testbed has a file `redirect`, libraries that are asked for by a path are the testbed's; where
- * there is something in it, those of other folders are passed over, too.
+ * the testbed has a file `redirect`, libraries that are asked for by a path are the testbed's, and
+ * those by name whatever LD_LIBRARY_PATH has become; where there is something in it, those of other
+ * folders are passed over, too.
  *
  * Nothing here takes memory or a lock (but where a library is asked for a function, which takes one
  * itself): these functions run anywhere, also between vfork and exec. Nor is anything here a point
@@ -43,6 +44,19 @@ static struct link_map *map_of(const uintptr_t *cookie)
     return (struct link_map *)(*cookie & ~(uintptr_t)MASK);
 }
 
+/* What a library that is asked for is exchanged for; NULL for nothing. Of plain names it
+ * is the SONAME, as the program may have changed LD_LIBRARY_PATH; not where the testbed lacks it. */
+static char *instead_of(const char *name)
+{
+    int library = is_ours(name) ? -1 : library_of(name);
+    if (library < 0 || !*redirected[library])
+        return NULL;
+    if (!strchr(name, '/') &&
+        (strcmp(name, soname_of_library(library)) || access(redirected[library], F_OK)))
+        return NULL;
+    return redirected[library];
+}
+
 EXPORT char *la_objsearch(const char *name, uintptr_t *cookie, unsigned int how)
 {
     static const char *const ways[] = {[LA_SER_LIBPATH] = "LD_LIBRARY_PATH",
@@ -61,8 +75,7 @@ EXPORT char *la_objsearch(const char *name, uintptr_t *cookie, unsigned int how)
         end(&record);
         return passed ? NULL : (char *)name;
     }
-    int library = strchr(name, '/') && !is_ours(name) ? library_of(name) : -1;
-    char *instead = library >= 0 && *redirected[library] ? redirected[library] : NULL;
+    char *instead = instead_of(name);
     begin(&record, "search");
     add(&record, "name", name);
     add(&record, "by", path_of(map_of(cookie)));

@@ -4,7 +4,6 @@
     probe.py cuda libcuda.so.1
     probe.py load FILE...                load each file
     probe.py open FILE...                open each file to read and write, and close it
-    probe.py namespace                   make a mount namespace
 
 Prints a line of JSON before each step and one with its result, so that the last line tells where
 it ended. Standard library only; nothing of nvemu is imported.
@@ -21,8 +20,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-CLONE_NEWNS, CLONE_NEWUSER = 0x20000, 0x10000000
 TEXT_SIZE = 96
+
+Names = tuple[str, ...]
 
 
 def say(step: str, **result: Any) -> None:
@@ -47,9 +47,6 @@ def path_of(library: ctypes.CDLL) -> str:
     is in memory and with this name."""
     name = ctypes.c_char_p.from_address(library._handle + ctypes.sizeof(ctypes.c_void_p)).value
     return os.path.abspath(os.fsdecode(name or b""))
-
-
-Names = tuple[str, ...]
 
 
 def call(
@@ -129,15 +126,6 @@ def open_all(*paths: str) -> None:
             say(path, code=0, text="")
 
 
-def namespace() -> None:
-    """Make a mount namespace: as root, else with a user namespace around it."""
-    say("unshare")
-    library = ctypes.CDLL(None, use_errno=True)
-    failed = library.unshare(CLONE_NEWNS) and library.unshare(CLONE_NEWUSER | CLONE_NEWNS)
-    code = ctypes.get_errno() if failed else 0
-    say("unshare", code=code, text=os.strerror(code) if code else "")
-
-
 def initialise(start: Callable[[ctypes.CDLL], None], name: str) -> None:
     """Load a library and start it."""
     library = load(name)
@@ -156,7 +144,6 @@ KINDS: dict[str, Callable[..., None]] = {
     "cuda": partial(initialise, cuda),
     "load": load_all,
     "open": open_all,
-    "namespace": namespace,
 }
 
 
