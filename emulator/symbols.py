@@ -32,6 +32,7 @@ __all__ = [
     "SymbolsError",
     "difference",
     "load_table",
+    "nearest",
     "read_library",
     "recorded_tables",
     "save_table",
@@ -172,6 +173,14 @@ def version_in_name(path: Path) -> str | None:
     """The driver version that the file behind a library's links is named after."""
     match = re.search(r"\.so\.(\d+\.\d+(?:\.\d+)*)$", path.resolve().name)
     return match[1] if match else None
+
+
+def nearest(library: str, found: SymbolTable) -> str:
+    """The recorded driver whose table has most of a library's symbols, then the one with least
+    besides: the library's own driver, if it is recorded."""
+    tables = {name: table.symbols.keys() for name, table in recorded_tables(library).items()}
+    own = found.symbols.keys()
+    return max(tables, key=lambda name: (len(tables[name] & own), -len(tables[name])))
 
 
 def table_path(soname: str, driver: str, folder: Path = TABLES) -> Path:

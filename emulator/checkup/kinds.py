@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..stubfiles import SONAMES, stub_driver
-from ..symbols import SymbolsError, SymbolTable, read_library, recorded_tables
+from ..symbols import (
+    SymbolsError,
+    SymbolTable,
+    nearest,
+    read_library,
+    recorded_tables,
+    version_in_name,
+)
 
 __all__ = ["FOREIGN", "REAL", "STUB", "TOOLKIT", "UNKNOWN", "Kind", "kind"]
 
@@ -46,8 +53,8 @@ def _told_by_symbols(library: str, path: Path, found: SymbolTable) -> Kind:
 
     NVIDIA's have the driver version in them and most of what the nearest recorded driver exports.
     """
-    nearest, table = _nearest(library, found)
-    expected = set(table.of_type("FUNC"))
+    driver = nearest(library, found)
+    expected = set(recorded_tables(library)[driver].of_type("FUNC"))
     lacks = len(expected - found.symbols.keys())
     content = path.read_bytes()
     version = _version(path, content)
@@ -55,24 +62,15 @@ def _told_by_symbols(library: str, path: Path, found: SymbolTable) -> Kind:
         return Kind(TOOLKIT, "the CUDA toolkit's stub, which is there to link with")
     if version and lacks * 2 < len(expected):
         return Kind(REAL, f"NVIDIA's, of driver {version}", version)
-    lacking = f"lacks {lacks} of the {len(expected)} functions of {SONAMES[library]} {nearest}"
+    lacking = f"lacks {lacks} of the {len(expected)} functions of {SONAMES[library]} {driver}"
     return Kind(FOREIGN, f"not NVIDIA's: {'no driver version in it, ' * (not version)}{lacking}")
-
-
-def _nearest(library: str, found: SymbolTable) -> tuple[str, SymbolTable]:
-    """The recorded driver whose table has most in common with a library's, and its table."""
-
-    def apart(table: SymbolTable) -> int:
-        return len(table.symbols.keys() ^ found.symbols.keys())
-
-    return min(recorded_tables(library).items(), key=lambda item: apart(item[1]))
 
 
 def _version(path: Path, content: bytes) -> str | None:
     """The driver version that a library has in it; that of its file's name for choice."""
-    named = re.search(rf"\.so\.({_VERSION})$", path.resolve().name)
-    if named and named[1].encode() in content:
-        return named[1]
+    named = version_in_name(path)
+    if named and named.encode() in content:
+        return named
     written = re.findall(_WRITTEN, content)
     # Those of older drivers are in there too: the real 550.163.01 also has 470.57.01.
     return max((found.decode() for found in written), key=_parts, default=None)

@@ -21,8 +21,8 @@ from ..scenario import Scenario
 from ..scenario.hooks import portable
 from ..scenario.loader import copies
 from ..testbed import PACKAGE, boot_of, furnish, libraries, write_plan
+from ..testbed.furnishing import check_name
 from ..testbed.replacing import write
-from ..testbed.testbed import check_name
 from .launching import choose
 from .options import driver_option, gpus_option, scenario_option
 from .stubs import warn_without_libpython

@@ -45,7 +45,7 @@ class Observer:
         call = Call(library, function, words)
         began = time.time_ns()
         if self._says_begun:
-            self._announce(call, began, call.words_shown(), "CALLED")
+            self._announce(call, began, call.words_shown, "CALLED")
         self.session.machine.catch_up()
         rule = self.faults.decide(call, self.session)
         if not handled and (rule is None or rule.code is None):
@@ -70,18 +70,20 @@ class Observer:
         from .effects import perform  # here, as most faults only return a code
 
         def announce(what: str) -> None:
-            self._announce(call, began, call.arguments(succeeded=False), what, fault=rule.name)
+            self._announce(
+                call, began, lambda: call.arguments(succeeded=False), what, fault=rule.name
+            )
 
         return perform(rule, call, self.session, lambda: answer(*call.words), announce)
 
     def _announce(
-        self, call: Call, began: int, arguments: dict[str, Any], what: str, **more: str
+        self, call: Call, began: int, arguments: Callable[[], Any], what: str, **more: str
     ) -> None:
         """Trace a call that may have no end, and what it has met with."""
         if self.record is not None:
             record = self._base(call.library, call.function.name, began)
-            ending = {"arguments": arguments, "code": None, "status": what, **more}
-            self.record({**record, **ending})
+            _show(record, arguments)
+            self.record({**record, "code": None, "status": what, **more})
 
     def note(self, library: Library, function: str, arguments: dict[str, Any], code: int) -> None:
         """Trace a call that came by no slot."""
@@ -104,11 +106,7 @@ class Observer:
         api = call.library.api
         is_status = call.function.returns == api.status
         record = self._base(call.library, call.function.name, began)
-        try:
-            record["arguments"] = call.arguments(succeeded=not is_status or status == 0)
-        except Exception as error:  # what cannot be shown must not change what was answered
-            record["arguments"] = {}
-            record["error"] = f"arguments: {type(error).__name__}: {error}"
+        _show(record, lambda: call.arguments(succeeded=not is_status or status == 0))
         record["code"] = status
         if is_status:
             record["status"] = api.status_name(status)
@@ -116,3 +114,12 @@ class Observer:
             record["error"] = told(self.session.error)
             self.session.error = None  # it holds on to the frames that it came from
         return record
+
+
+def _show(record: dict[str, Any], arguments: Callable[[], Any]) -> None:
+    """Put a call's arguments into its record; what cannot be shown must not change the answer."""
+    try:
+        record["arguments"] = arguments()
+    except Exception as error:
+        record["arguments"] = {}
+        record["error"] = f"arguments: {type(error).__name__}: {error}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from .furnishing import PACKAGE, TestbedError, boot_of, furnish, write_plan
 from .program import ProgramError
-from .testbed import PACKAGE, Testbed, TestbedError, boot_of, furnish, write_plan
+from .testbed import Testbed
 
 __all__ = ["PACKAGE", "ProgramError", "Testbed", "TestbedError", "boot_of", "furnish", "write_plan"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..stubfiles import SONAMES, stub, stub_driver
-from ..symbols import SymbolsError, read_library, recorded_tables, version_in_name
+from ..symbols import SymbolsError, nearest, read_library, recorded_tables, version_in_name
 from . import damage
 from .libraries import put
 from .loading import LoadingError, ask
@@ -106,18 +106,17 @@ def _describe(library: str, path: Path) -> RealLibrary:
     if stub_driver(path) is not None:
         raise NoRealDriverError(f"{path} is nvemu's own stub: no call can be forwarded to it")
     try:
-        symbols = read_library(path).symbols
+        found = read_library(path)
     except SymbolsError as error:
         raise NoRealDriverError(str(error)) from None
-    tables = {driver: table.symbols.keys() for driver, table in recorded_tables(library).items()}
-    # The one that has most of it, then the one with least besides: the recorded one, if it is.
-    driver = max(tables, key=lambda name: (len(tables[name] & symbols), -len(tables[name])))
-    hidden = (n for n, each in symbols.items() if each.type == "FUNC" and n not in tables[driver])
+    driver = nearest(library, found)
+    known = recorded_tables(library)[driver].symbols.keys()
+    hidden = (n for n, each in found.symbols.items() if each.type == "FUNC" and n not in known)
     return RealLibrary(
         library=library,
         path=path,
         version=version_in_name(path) or "",
         driver=driver,
-        lacking=frozenset(tables[driver] - symbols.keys()),
+        lacking=frozenset(known - found.symbols.keys()),
         hidden=tuple(sorted(hidden)),
     )

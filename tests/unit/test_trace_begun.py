@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +15,8 @@ import pytest
 from emulator import Fault, Scenario, Testbed
 from emulator.testing import Calls
 from emulator.trace import line, records
+
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 PROGRAM = """
 import ctypes, sys
@@ -98,3 +103,31 @@ def test_a_fault_that_ends_the_program_says_so_of_the_same_call(
     assert (called["status"], "fault" in called) == ("CALLED", False)
     assert (ending["status"], ending["fault"]) == (last, "end")
     assert len(Calls.of(found)) == 3
+
+
+#: Plays in a process of its own, so that no other test's library is loaded there.
+UNSHOWABLE = """
+import ctypes, json, sys
+from emulator import Gpu, Scenario
+from emulator.plans import plan_of
+from emulator.runtime.boot import play
+from emulator.runtime.call import Call
+from emulator.stubfiles import stub
+def fail(*_, **__):
+    raise ValueError("nothing to see")
+setattr(Call, sys.argv[1], fail)
+found = []
+play(plan_of(Scenario(gpus=[Gpu("t4")])) | {"begun": True}, found.append)
+print(json.dumps([ctypes.CDLL(str(stub("nvml", Scenario().driver))).nvmlInit_v2(), found]))
+"""
+
+
+@pytest.mark.parametrize("shown", ["words_shown", "arguments"])
+def test_what_cannot_be_shown_changes_no_answer(shown: str) -> None:
+    command = [sys.executable, "-c", UNSHOWABLE, shown]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    code, found = json.loads(done.stdout)
+    assert (code, steps(found)) == (0, ["nvmlInit_v2 CALLED", "nvmlInit_v2 SUCCESS"])
+    errors = [record["error"] for record in found if "error" in record]
+    assert errors == ["arguments: ValueError: nothing to see"]
