@@ -123,7 +123,9 @@ class Attachment:
         if made is None:
             target = getattr(self, "_" + way)(function)
             self.targets.add(repr(target))
-            made = self._callbacks[slot, way] = prototype(self.api, function)(target)
+            # Another thread may have come first: a slot may hold what that one has made.
+            fresh = prototype(self.api, function)(target)
+            made = self._callbacks.setdefault((slot, way), fresh)
         return made
 
     def _plain(self, function: Function) -> Callable[..., Any]:

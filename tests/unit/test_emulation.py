@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import subprocess
 import sys
+from typing import Any
 
 import pynvml
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 import emulator
 from emulator import EmulationError, Fault, Gpu, Scenario, ScenarioError
 from emulator.nvml import api as nvml
+from emulator.runtime import attachment, boot
 
 ERRORS = {name: code for name, code in nvml.types.members("nvmlReturn_t").items() if code}
 TWO = Scenario(gpus=[Gpu("h100-sxm5-80gb", count=2)])
@@ -198,3 +200,23 @@ def test_other_libraries_in_this_process_are_noticed(tmp_path: object) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "has loaded another libnvidia-ml.so.1 before: call `emulate` first" in done.stdout
+
+
+def test_threads_that_make_a_callback_at_once_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one has put into a slot must not go when another is done: C may be about to call it."""
+    with emulator.emulate(Scenario(gpus=[Gpu("t4")])):
+        pynvml.nvmlInit()
+        made = next(each for each in boot.attachments if each.api.name == "nvml")
+        slot = made.api.names.index("nvmlShutdown")
+        monkeypatch.setattr(made, "_callbacks", {})
+        others = []
+
+        def slow(api: Any, function: Any) -> Any:
+            monkeypatch.setattr(attachment, "prototype", prototype)
+            others.append(made._callback(slot, made.session))  # another thread's, meanwhile
+            return prototype(api, function)
+
+        prototype = attachment.prototype
+        monkeypatch.setattr(attachment, "prototype", slow)
+        assert made._callback(slot, made.session) is others[0]
+        pynvml.nvmlShutdown()
