@@ -1,6 +1,6 @@
 """A long trace: 4 processes of 8 threads under `nvemu trace`, one of them killed in the middle.
 
-The first argument is the number of calls in all. Prints how many there were, how long they took
+The first argument is the number of calls that there are at least. Prints how many there were, how long they took
 beside the same program under `nvemu run`, and whatever is not as it must be: lines that are no
 JSON, records that are missing or out of a thread's order. The exit status is 1 if anything is.
 """
@@ -36,7 +36,7 @@ class Thread(NamedTuple):
 
 def main(calls: int) -> int:
     """Print the measurements; whether anything was wrong."""
-    each = round(calls / (PROCESSES - 0.5) / THREADS)  # of one process half is not made
+    each = -(-calls // ((PROCESSES - 1) * THREADS))  # without the process that is killed
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         build(folder)
