@@ -1,7 +1,7 @@
 """A long trace: 4 processes of 8 threads under `nvemu trace`, one of them killed in the middle.
 
-The first argument is the number of calls that there are at least. Prints how many there were, how long they took
-beside the same program under `nvemu run`, and whatever is not as it must be: lines that are no
+The first argument is how many calls there are at least. Prints how many there were, how long they
+took beside the same program under `nvemu run`, and whatever is not as it must be: lines that are no
 JSON, records that are missing or out of a thread's order. The exit status is 1 if anything is.
 """
 
