@@ -9,10 +9,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..testbed.devices import pci
+
 __all__ = ["Facts", "Gpu", "read"]
 
-_NVIDIA = "0x10de"
-_DISPLAY = "0x03"  # the class of display controllers: VGA 0300, 3D 0302
 _CONTAINERS = (".dockerenv", "run/.containerenv")
 _NODES = ("nvidiactl", "nvidia[0-9]*", "nvidia-uvm")
 
@@ -92,12 +92,7 @@ def _gpus(folder: Path) -> tuple[Gpu, ...] | None:
     if not folder.is_dir():
         return None
     devices = sorted(folder.iterdir())
-    return tuple(_gpu(device) for device in devices if _is_gpu(device))
-
-
-def _is_gpu(device: Path) -> bool:
-    vendor, kind = _first_line(device / "vendor"), _first_line(device / "class")
-    return vendor == _NVIDIA and kind.startswith(_DISPLAY)
+    return tuple(_gpu(device) for device in devices if pci.is_gpu(device))
 
 
 def _gpu(device: Path) -> Gpu:

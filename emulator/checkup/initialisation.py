@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..causes import causes, code_name
+from ..machine.drivers import cuda_version
 from ..testbed.asking import Answer
 from . import kinds
 from .facts import Facts
@@ -108,7 +109,7 @@ def _told(library: Library) -> str:
     cuda = library.answer.result(*_CUDA_VERSIONS).get("value")
     parts = ["works"]
     parts += [f"driver {driver}"] if driver else []
-    parts += [f"CUDA {cuda // 1000}.{cuda % 1000 // 10}"] if cuda else []
+    parts += [f"CUDA {cuda_version(cuda)}"] if cuda else []
     return ", ".join(parts)
 
 

@@ -14,9 +14,8 @@ from .kinds import Kind, kind
 from .result import Check
 from .search import Candidate, candidates
 
-__all__ = ["COUNTS", "LABELS", "Library", "check", "examine"]
+__all__ = ["COUNTS", "Library", "check", "examine"]
 
-LABELS = {"nvml": "NVML", "cuda": "CUDA"}
 #: The functions that count GPUs.
 COUNTS = {
     "nvml": ("nvmlDeviceGetCount_v2", "nvmlDeviceGetCount"),

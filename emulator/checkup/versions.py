@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from ..testbed.asking import Output, run
 from .facts import Facts
-from .libraries import LABELS, Library
+from .libraries import Library
 from .result import Check
 
 __all__ = ["Smi", "agreement", "examine_smi", "smi_check"]
@@ -58,7 +58,7 @@ def smi_check(smi: Smi | None, facts: Facts) -> Check:
 
 def agreement(facts: Facts, libraries: Sequence[Library], smi: Smi | None) -> Check | None:
     """Whether all parts of the driver are of one version; None where no two can be compared."""
-    found = {LABELS[each.name]: each.driver for each in libraries if each.driver}
+    found = {each.name.upper(): each.driver for each in libraries if each.driver}
     found |= {"kernel module": facts.kernel} if facts.kernel else {}
     if found and smi is not None and smi.version and facts.platform != "WSL":
         found["nvidia-smi"] = smi.version

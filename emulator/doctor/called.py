@@ -7,6 +7,7 @@ from collections.abc import Callable
 from signal import SIGHUP, SIGINT, SIGKILL, SIGPIPE, SIGQUIT, SIGTERM
 from typing import NamedTuple
 
+from ..machine.drivers import cuda_version
 from .answers import COUNT, INIT, LACKING, decides, is_one_of, said, turned_away
 from .events import SymbolBound
 from .inside import inside
@@ -172,4 +173,4 @@ CALLED: tuple[Callable[[Library], Outcome | None], ...] = (
 
 
 def _cuda(version: object) -> str:
-    return f"{version // 1000}.{version % 1000 // 10}" if isinstance(version, int) else "?"
+    return cuda_version(version) if isinstance(version, int) else "?"

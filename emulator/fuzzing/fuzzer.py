@@ -30,7 +30,7 @@ from ..scenario import Scenario, ScenarioError, dumps
 from ..scenario.times import parse_duration
 from ..strategies import scenarios
 from ..testbed import Testbed, TestbedError
-from ..testbed.program import NOT_FOUND, ProgramError
+from ..testbed.program import NOT_FOUND, ProgramError, signal_name
 from ..trace import whole
 from .shrinking import smaller, weight
 
@@ -70,7 +70,7 @@ class Outcome(Struct, frozen=True):
 
     def __str__(self) -> str:
         if self.kind == "crash":
-            return f"crash: {_signal_name(-(self.status or 0))}"
+            return f"crash: {signal_name(-(self.status or 0))}"
         return f"{self.kind} {self.status}" if self.kind == "exit" else self.kind
 
 
@@ -359,10 +359,3 @@ def _last_call(trace: Path) -> str:
         for _, fields in reversed(list(whole(line))):
             return f"{fields['function']} = {fields.get('status', fields['code'])}"
     return ""
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

@@ -7,7 +7,7 @@ release notes for the 580 branch.
 
 from __future__ import annotations
 
-__all__ = ["DRIVERS", "NEWEST", "branch", "nvml_version", "older"]
+__all__ = ["DRIVERS", "NEWEST", "branch", "cuda_version", "nvml_version", "older"]
 
 #: Driver version -> CUDA version, oldest first.
 DRIVERS = {
@@ -32,6 +32,11 @@ def older(driver: str) -> list[str]:
 def branch(driver: str) -> int:
     """Return a driver version's release branch: 580 of "580.126.09"."""
     return int(driver.partition(".")[0])
+
+
+def cuda_version(number: int) -> str:
+    """Return a CUDA version as people write it: "12.4" of 12040."""
+    return f"{number // 1000}.{number % 1000 // 10}"
 
 
 def nvml_version(driver: str, cuda: int) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+
+from .program import signal_name
 
 __all__ = ["Answer", "Output", "ask", "run"]
 
@@ -36,7 +37,7 @@ class Output:
             return f"did not come back in {self.limit:g} s"
         if self.status >= 0:
             return ""
-        return f"was ended by {_signal_name(-self.status)}"
+        return f"was ended by {signal_name(-self.status)}"
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,6 @@ class Answer:
     def result(self, *names: str) -> Mapping[str, Any]:
         """The result of the first step of one of these names; empty without one."""
         return next((step for step in self.steps if step["step"] in names), {})
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 def run(command: list[str], environment: Mapping[str, str], limit: float) -> Output:

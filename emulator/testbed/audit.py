@@ -1,5 +1,5 @@
 """The audit module in a testbed: it sees what the dynamic loader does for programs, and can give
-them the testbed's libraries for those that they ask for by a path.
+them the testbed's libraries where they look elsewhere.
 
 The loader loads it into every process that inherits LD_AUDIT; see stubs/src/audit/.
 """
@@ -31,7 +31,8 @@ def lay_out(folder: Path, watch: bool, redirect: bool, exclusive: bool) -> None:
     Args:
         folder: the testbed's.
         watch: whether to record.
-        redirect: whether libraries that are asked for by a path are the testbed's.
+        redirect: whether libraries are the testbed's also where they are asked for by a path, or
+            LD_LIBRARY_PATH no longer leads there.
         exclusive: whether those of other folders are passed over then.
     """
     if watch or redirect:

@@ -14,7 +14,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["NOT_EXECUTABLE", "NOT_FOUND", "ProgramError", "Relay", "explained", "find"]
+__all__ = [
+    "NOT_EXECUTABLE",
+    "NOT_FOUND",
+    "ProgramError",
+    "Relay",
+    "explained",
+    "find",
+    "signal_name",
+]
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # a shell's exit statuses
 
@@ -195,6 +203,14 @@ def explained(path: str, error: OSError) -> ProgramError:
     else:
         reason = REASONS.get(error.errno, os.strerror(error.errno))
     return ProgramError(f"cannot run {path}: {reason}", NOT_FOUND if missing else NOT_EXECUTABLE)
+
+
+def signal_name(number: int) -> str:
+    """What a signal is called: SIGSEGV."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def end_tree(root: int) -> None:

@@ -52,8 +52,9 @@ class Testbed:
         trace: whether the calls of all processes are recorded in `trace_file`.
         begun: whether a traced call has a record before it is made, too.
         watch: whether what the dynamic loader does for them is recorded in `evidence_file`.
-        redirect: whether a library that is asked for by a path is the testbed's all the same, and
-            one that lies elsewhere is passed over: along an RPATH, or in the system's folders.
+        redirect: whether a library is the testbed's also where it is asked for by a path, or a
+            program has changed LD_LIBRARY_PATH; and one that lies elsewhere is passed over: along
+            an RPATH, or in the system's folders.
         devices: whether programs see device nodes, /proc/driver/nvidia and PCI entries of the GPUs;
             those that `invocation` starts, or `run`.
         real: whether the libraries of this machine's driver, which programs would find along this

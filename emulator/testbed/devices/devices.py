@@ -34,7 +34,6 @@ _DRIVERS = (
     "/sys/bus/pci/drivers/nvidia*",
     "/sys/module/nvidia*",
 )
-_VENDOR, _DISPLAY = "0x10de", "0x03"
 
 #: Variables that are meant for the program's loader, not for that of the process before it.
 _LOADER = ("LD_", "GLIBC_TUNABLES")
@@ -147,16 +146,7 @@ def _of_the_system() -> Iterator[str]:
     """Where the system has NVIDIA's driver and GPUs."""
     for pattern in _DRIVERS:
         yield from glob(pattern)
-    for device in glob("/sys/bus/pci/devices/*"):
-        if _attribute(device, "vendor") == _VENDOR and _attribute(device, "class")[:4] == _DISPLAY:
-            yield device
-
-
-def _attribute(device: str, name: str) -> str:
-    try:
-        return _read(f"{device}/{name}").strip()
-    except OSError:  # the device has just gone
-        return ""
+    yield from (device for device in glob("/sys/bus/pci/devices/*") if pci.is_gpu(Path(device)))
 
 
 def _read(path: str) -> str:

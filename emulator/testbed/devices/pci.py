@@ -9,20 +9,36 @@ from __future__ import annotations
 
 import os
 import struct
+from pathlib import Path
 
 from ...machine import Device, Machine
 from ...machine.pci import LANE_RATE
 from .driver import address, free_interrupt
 from .entry import Entries, binary, link, text
 
-__all__ = ["files", "places"]
+__all__ = ["files", "is_gpu", "places"]
 
+#: NVIDIA's number as a vendor, and the class of display controllers: VGA 0300, 3D 0302.
+_VENDOR, _DISPLAY = "0x10de", "0x03"
 #: The revision in published `lspci` outputs of all products in the catalogue: "(rev a1)".
 _REVISION = 0xA1
 #: Memory decoding and bus mastering are on (PCI Local Bus Specification, command register).
 _COMMAND = 0x0006
 #: Lines of `resource`: BARs, ROM, SR-IOV BARs. Where they are mapped nothing is known.
 _RESOURCES = 13
+
+
+def is_gpu(entry: Path) -> bool:
+    """Whether an entry of /sys/bus/pci/devices is an NVIDIA GPU."""
+    vendor, kind = _attribute(entry / "vendor"), _attribute(entry / "class")
+    return vendor == _VENDOR and kind.startswith(_DISPLAY)
+
+
+def _attribute(attribute: Path) -> str:
+    try:
+        return attribute.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:  # the device has just gone
+        return ""
 
 
 def files(machine: Machine, loaded: bool) -> Entries:
