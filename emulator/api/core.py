@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .ctype import Types
 from .declaration import Function
-from .handle import Handles
+from .handle import SIZE, Handles
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,10 +95,14 @@ class Library:
     def __init__(self, api: Api) -> None:
         self.api = api
         self.machine: Machine
+        self.plan: Mapping[str, Any] = {}
         self.devices: list[Device] = []  # those that clients see, since initialisation
         self.ready = False
         self.asked = False  # whether an init was called, whatever came of it
         self.observer: Optional[Callable[[Library, str, dict[str, Any], int], None]] = None
+        # The Python function of what the plan has under `run`.
+        self.find_function: Callable[[Any], Callable[..., Any]]
+        self.say_once: Callable[[str], None] = lambda text: None  # one line on stderr
         # Where the loaded stub has a function; 0 for a name that it does not export.
         self.symbol_address: Callable[[str], int] = lambda name: 0
         self._handles: dict[str, Handles] = {}
@@ -112,12 +116,13 @@ class Library:
         """The handles of one type, such as `nvmlDevice_t`."""
         known = self._handles.get(type_name)
         if known is None:
-            known = self._handles[type_name] = Handles()
+            known = self._handles[type_name] = Handles(self.api.handle_size)
         return known
 
-    def reset(self, machine: Machine) -> None:
-        """Stand in front of `machine` as a library that was just loaded."""
+    def reset(self, machine: Machine, plan: Mapping[str, Any]) -> None:
+        """Stand in front of `machine`, built from `plan`, as a library that was just loaded."""
         self.machine = machine
+        self.plan = plan
         self.devices = []
         self.ready = False
         self.asked = False
@@ -131,6 +136,20 @@ class Library:
         init on (`asked`). An empty name: the code that stands for "not initialised".
         """
         return ()
+
+    def decoder(self, type_name: str, function: str) -> Optional[Callable[[int], Any]]:
+        """What makes an object of a handle of this type in a call of `function`, or raises.
+
+        None: the object is looked up among `handles`.
+        """
+        return None
+
+    def constants(self, function: str) -> Mapping[str, str]:
+        """What handlers of `function` may take beside its parameters: name -> Python literal."""
+        return {}
+
+    def failed_with(self, code: int) -> None:
+        """A fault of the scenario has answered a call with `code`: what follows from that."""
 
     def describe(self, obj: Any, value: int) -> str:
         """How a trace names the object behind a handle; `obj` is None when there is none."""
@@ -147,7 +166,8 @@ class Api:
     `handle_types` are the types whose values stand for objects of ours, `device_types` those of
     devices; `device_keys` are the parameters that devices are looked up by, and what they hold of
     one: "index", "uuid", "serial" or "pci". `truncates_text` says that a string too long for the
-    client's buffer is cut off rather than refused.
+    client's buffer is cut off rather than refused. `handle_size` is the bytes of memory behind a
+    handle. `variants` are suffixes of functions that are answered as those without it.
     """
 
     def __init__(  # noqa: PLR0913  (a declaration, all of it by name)
@@ -163,6 +183,8 @@ class Api:
         device_keys: Mapping[str, str],
         codes: Codes,
         truncates_text: bool = False,
+        handle_size: int = SIZE,
+        variants: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.soname = soname
@@ -174,6 +196,8 @@ class Api:
         self.device_keys = device_keys
         self.codes = codes
         self.truncates_text = truncates_text
+        self.handle_size = handle_size
+        self.variants = variants
         self.fingerprint: str = functions.FINGERPRINT
         self._types: Optional[Types] = None
         self.handlers: dict[str, Handler] = {}  # those imported so far
@@ -280,7 +304,9 @@ class Api:
             for name in names:
                 if name not in self._rows:
                     raise LookupError(f"{name} is not a function of {self.name}")
-                self.handlers[name] = handler
+                for variant in ("", *self.variants):
+                    if name + variant in self._rows:
+                        self.handlers[name + variant] = handler
             return answer
 
         return register

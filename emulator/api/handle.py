@@ -7,12 +7,14 @@ and a debugger shows at once whose it is.
 from __future__ import annotations
 
 import ctypes
+# The C side of `collections`, which imports more.
+from _collections import deque  # type: ignore[import-not-found]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["NULL", "Handles"]
+__all__ = ["NULL", "SIZE", "Handles"]
 
 MAGIC = b"nvemu\0\0\0"
 NULL = object()  # what a handler returns for a handle that is NULL; None is "not supported"
@@ -27,13 +29,15 @@ class Handles:
     handle is never a wild pointer.
     """
 
-    __slots__ = ("_addresses", "_free", "_memory", "objects")
+    __slots__ = ("_addresses", "_free", "_memory", "_size", "objects")
 
-    def __init__(self) -> None:
+    def __init__(self, size: int = SIZE) -> None:
+        """`size` is the bytes of memory behind a handle."""
         self.objects: dict[int, Any] = {}
         self._addresses: dict[int, int] = {}
-        self._free: list[int] = []
+        self._free: deque[int] = deque()
         self._memory: list[Any] = []
+        self._size = size
 
     def give(self, obj: Any) -> int:
         """The handle of `obj`, the same one each time."""
@@ -41,7 +45,7 @@ class Handles:
             return 0
         address = self._addresses.get(id(obj))
         if address is None:
-            address = self._free.pop() if self._free else self._allocate()
+            address = self._free.popleft() if self._free else self._allocate()
             self._addresses[id(obj)] = address
             self.objects[address] = obj
         return address
@@ -55,15 +59,15 @@ class Handles:
         """Forget `obj`: its handle is stale from here on."""
         address = self._addresses.pop(id(obj), 0)
         if self.objects.pop(address, None) is not None:
-            self._free.insert(0, address)  # reused last: a stale handle stays one for long
+            self._free.append(address)  # reused last: a stale handle stays one for long
 
     def clear(self) -> None:
         """Forget all objects and reuse their memory, first handle first."""
         self.objects.clear()
         self._addresses.clear()
-        self._free = [ctypes.addressof(block) for block in reversed(self._memory)]
+        self._free = deque(ctypes.addressof(block) for block in self._memory)
 
     def _allocate(self) -> int:
-        block = ctypes.create_string_buffer(MAGIC, SIZE)
+        block = ctypes.create_string_buffer(MAGIC, self._size)
         self._memory.append(block)
         return ctypes.addressof(block)

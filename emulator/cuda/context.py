@@ -25,8 +25,12 @@ Sources: NVIDIA's driver API reference, "Context Management" and "Primary Contex
 primary context's handle stays the same, and stays current through a reset: traced on a real
 driver by lupinemachines/lupine, pull request 846. Where a handler rests on less, it says so.
 
-Not yet here: cuCtxAttach and Detach, limits, events, the memory that a context takes on its
-device, and green contexts.
+What a program has in a context (memory, streams, modules, ...) are its parts, each kept by the
+module that it is the business of. They end with the context's life.
+
+A context takes memory on its device, which all processes of the machine see. An error that a
+context does not survive (STICKY) is answered to every later call in it, until its life ends; so is
+the failure of its device.
 """
 
 from __future__ import annotations
@@ -38,36 +42,135 @@ from .error import CudaError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Callable, TypeVar
+
     from ..machine import Device
+    from .library import Cuda
 
-__all__ = ["Context", "Contexts"]
+    Part = TypeVar("Part")
+
+__all__ = ["STICKY", "Context", "Contexts", "Parts"]
+
+#: After these "the context cannot be used": the reference's words for each of them.
+STICKY = frozenset(
+    (
+        *(status.ECC_UNCORRECTABLE, status.NVLINK_UNCORRECTABLE, status.CONTAINED),
+        *(status.ILLEGAL_ADDRESS, status.LAUNCH_TIMEOUT, status.ASSERT),
+        *(status.HARDWARE_STACK_ERROR, status.ILLEGAL_INSTRUCTION, status.MISALIGNED_ADDRESS),
+        *(status.INVALID_ADDRESS_SPACE, status.INVALID_PC, status.LAUNCH_FAILED),
+        *(status.TENSOR_MEMORY_LEAK, status.EXTERNAL_DEVICE, status.MPS_CLIENT_TERMINATED),
+    )
+)
+
+#: What a call answers in a context whose device has failed: public reports, not seen on hardware.
+FAILED = status.UNKNOWN
 
 
-class Context:
-    """A context; `retained` counts the users of a primary one, and is None for any other."""
+class Parts:
+    """What belongs to something that may end, one of each class, made when first asked for."""
 
-    __slots__ = ("alive", "api_version", "device", "flags", "retained")
+    __slots__ = ("_parts",)
+
+    def __init__(self) -> None:
+        self._parts: dict[Any, Any] = {}
+
+    def part(self, kind: Callable[[Any], Part]) -> Part:
+        """The part of this class, made with `self` as its only argument."""
+        found = self._parts.get(kind)
+        if found is None:
+            found = self._parts.setdefault(kind, kind(self))
+        return found  # type: ignore[no-any-return]
+
+    def has(self, kind: Callable[[Any], Part]) -> bool:
+        """Whether the part of this class has been made."""
+        return kind in self._parts
+
+    def end_parts(self) -> None:
+        """Have each part give back what it holds (its `end`), the newest first."""
+        while self._parts:
+            _, part = self._parts.popitem()
+            part.end()
+
+
+class Context(Parts):
+    """A context; `retained` counts the users of a primary one, and is None for any other.
+
+    Attributes:
+        number: unlike that of any other context of the process (`cuCtxGetId`).
+        error: the sticky error that each call in it answers; 0 while there is none.
+    """
+
+    __slots__ = (
+        *("alive", "api_version", "cuda", "device", "error", "flags", "number", "retained"),
+    )
 
     def __init__(
-        self, device: Device, flags: int = 0, *, primary: bool = False, api_version: int = 3020
+        self,
+        cuda: Cuda,
+        device: Device,
+        flags: int = 0,
+        *,
+        primary: bool = False,
+        api_version: int = 3020,
     ) -> None:
+        super().__init__()
+        self.cuda = cuda
         self.device = device
         self.flags = flags
         self.api_version = api_version
         self.retained = 0 if primary else None
-        self.alive = not primary
+        self.number = cuda.contexts.count()
+        self.error = 0
+        self.alive = False
 
     def __str__(self) -> str:
         kind = "context" if self.retained is None else "primary context"
         return f"{kind} of GPU-{self.device.index}"
 
+    def begin(self) -> None:
+        """Come to life; OUT_OF_MEMORY where the device has no room for a context."""
+        if self.alive:
+            return
+        if not self.cuda.machine.ledger.enter(self.device, self.device.context_memory):
+            raise CudaError(status.OUT_OF_MEMORY)
+        self.error = 0
+        self.alive = True
+
+    def end(self) -> None:
+        """End its life: everything in it goes."""
+        if self.alive:
+            self.alive = False
+            self.end_parts()
+            self.cuda.machine.ledger.leave(self.device, self.device.context_memory)
+
+    def check(self) -> None:
+        """Raise what every call in this context answers, if it is so far.
+
+        Raises:
+            CudaError: CONTEXT_IS_DESTROYED; its sticky error; UNKNOWN while its device is lost.
+        """
+        if not self.alive:
+            raise CudaError(status.CONTEXT_IS_DESTROYED)
+        if self.error:
+            raise CudaError(self.error)
+        if self.device.failure:
+            raise CudaError(FAILED)
+
 
 class Contexts:
     """The contexts of a process: the primary ones, and each thread's stack."""
 
-    def __init__(self) -> None:
+    def __init__(self, cuda: Cuda) -> None:
+        self._cuda = cuda
         self._threads = _local()
-        self._primary: dict[int, Context] = {}
+        self._primary: dict[Any, Context] = {}
+        self._alive: dict[Context, None] = {}
+        self._count = 0
+
+    def count(self) -> int:
+        """A number that no context has had yet."""
+        self._count += 1
+        return self._count
 
     @property
     def stack(self) -> list[Context]:
@@ -81,23 +184,31 @@ class Contexts:
 
     def primary(self, device: Device) -> Context:
         """The primary context of a device, alive or not."""
-        known = self._primary.get(device.index)
+        known = self._primary.get(device)
         if known is None:
-            known = self._primary.setdefault(device.index, Context(device, primary=True))
+            with self._cuda.lock:
+                known = self._primary.get(device)
+                if known is None:
+                    known = self._primary[device] = Context(self._cuda, device, primary=True)
         return known
 
     def current(self) -> Context:
         """The calling thread's current context, to work in.
 
         Raises:
-            CudaError: INVALID_CONTEXT when there is none, CONTEXT_IS_DESTROYED when it is dead.
+            CudaError: INVALID_CONTEXT when there is none; what `Context.check` raises.
         """
         stack = self.stack
         if not stack:
             raise CudaError(status.INVALID_CONTEXT)
-        if not stack[-1].alive:
-            raise CudaError(status.CONTEXT_IS_DESTROYED)
-        return stack[-1]
+        context = stack[-1]
+        context.check()
+        return context
+
+    def begin(self, context: Context) -> None:
+        """Begin the life of a context."""
+        context.begin()
+        self._alive[context] = None
 
     def push(self, context: Context) -> None:
         """Make a context current for the calling thread."""
@@ -109,8 +220,16 @@ class Contexts:
             raise CudaError(status.INVALID_CONTEXT)
         return self.stack.pop()
 
-    def destroy(self, context: Context) -> None:
-        """End the life of a context that cuCtxCreate made."""
-        context.alive = False
-        if self.stack and self.stack[-1] is context:
+    def finish(self, context: Context) -> None:
+        """End the life of a context; the calling thread's stack loses it if it is the top there
+        and cuCtxCreate made it."""
+        with self._cuda.lock:
+            self._alive.pop(context, None)
+            context.end()
+        if context.retained is None and self.stack and self.stack[-1] is context:
             self.stack.pop()
+
+    def end(self) -> None:
+        """End the lives of all contexts: another scenario begins."""
+        for context in list(self._alive):
+            self.finish(context)

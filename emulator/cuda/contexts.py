@@ -35,7 +35,8 @@ def check_mode(device: Device) -> None:
 def _create(cuda: Cuda, flags: int, device: Device, api_version: int) -> Context:
     check_flags(flags)
     check_mode(device)
-    context = Context(device, flags, api_version=api_version)
+    context = Context(cuda, device, flags, api_version=api_version)
+    cuda.contexts.begin(context)
     cuda.contexts.push(context)
     return context
 
@@ -74,7 +75,7 @@ def destroy(cuda: Cuda, ctx: Context) -> None:
     if ctx.retained is not None:
         raise CudaError(status.INVALID_CONTEXT)
     _check_alive(ctx)
-    cuda.contexts.destroy(ctx)
+    cuda.contexts.finish(ctx)
 
 
 @implements("cuCtxGetCurrent")

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+from _thread import RLock
+
 from ..api import Api, Codes, Library
 from ..machine.drivers import branch
 from . import _before_init, _functions
 from . import _status as status
-from .context import Contexts
+from .context import STICKY, Contexts, Parts
 from .error import CudaError
 from .visible import visible_devices
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Mapping
+    from typing import Any, Callable, Optional
 
     from ..machine import Machine
 
 __all__ = ["Cuda", "CudaError", "api", "implements"]
+
+# Suffixes of the functions whose default stream is the calling thread's own.
+PER_THREAD = ("_ptds", "_ptsz")
+
+# What programs hold handles of, beside devices and contexts.
+HANDLES = (
+    *("CUarray", "CUmipmappedArray", "CUtexref", "CUsurfref", "CUtexObject", "CUsurfObject"),
+    *("CUmodule", "CUfunction", "CUlibrary", "CUkernel", "CUlinkState"),
+    *("CUstream", "CUevent", "CUgraph", "CUgraphNode", "CUgraphExec", "CUgraphConditionalHandle"),
+    *("CUuserObject", "CUmemoryPool", "CUmemGenericAllocationHandle"),
+    *("CUexternalMemory", "CUexternalSemaphore", "CUgraphicsResource", "CUeglStreamConnection"),
+    *("CUgreenCtx", "CUdevResourceDesc", "CUcoredumpCallbackHandle", "CUlogsCallbackHandle"),
+    *("CUasyncCallbackHandle", "CUcheckpointOperationHandle"),
+)
 
 api = Api(
     name="cuda",
@@ -24,13 +41,14 @@ api = Api(
     status="CUresult",
     prefix="CUDA_",
     functions=_functions,
-    handle_types=frozenset(("CUdevice", "CUcontext")),
+    handle_types=frozenset(("CUdevice", "CUcontext", *HANDLES)),
     device_types=frozenset(("CUdevice",)),
     device_keys={"ordinal": "index", "pciBusId": "pci"},
     codes=Codes(
         uninitialized=status.NOT_INITIALIZED,
         invalid_argument=status.INVALID_VALUE,
         invalid_handle={
+            **dict.fromkeys(HANDLES, status.INVALID_HANDLE),
             "CUdevice": status.INVALID_DEVICE,
             "CUcontext": status.INVALID_CONTEXT,
         },
@@ -41,6 +59,8 @@ api = Api(
         failed={},
     ),
     truncates_text=True,
+    handle_size=64,
+    variants=PER_THREAD,
 )
 implements = api.implements
 
@@ -49,18 +69,23 @@ implements = api.implements
 FAILS_AFTER_FORK = 550
 
 
-class Cuda(Library):
+class Cuda(Library, Parts):
     """The CUDA driver in this process."""
 
     def __init__(self) -> None:
-        super().__init__(api)
-        self.contexts = Contexts()
+        Library.__init__(self, api)
+        Parts.__init__(self)
+        self.lock = RLock()  # held over what several threads must not do at once
+        self.contexts = Contexts(self)
         self._init_code = status.SUCCESS  # what a forked child's cuInit is bound to answer
 
-    def reset(self, machine: Machine) -> None:
+    def reset(self, machine: Machine, plan: Mapping[str, Any]) -> None:
         """Stand in front of `machine`, not initialised, without contexts."""
-        super().reset(machine)
-        self.contexts = Contexts()
+        if self.ready:
+            self.contexts.end()
+            self.end_parts()
+        super().reset(machine, plan)
+        self.contexts = Contexts(self)
         self._init_code = status.SUCCESS
 
     def init(self) -> None:
@@ -95,6 +120,27 @@ class Cuda(Library):
         elif self.asked and branch(self.machine.driver_version) >= FAILS_AFTER_FORK:
             self._init_code = self._init_code or status.OPERATING_SYSTEM
         self.ready = False
+        self.lock = RLock()
+        self._parts = {}
+        self.contexts = Contexts(self)  # the parent's are not this process's to end
+
+    def failed_with(self, code: int) -> None:
+        """An error that a context does not survive stays the current context's."""
+        if code in STICKY and self.ready and self.contexts.stack:
+            self.contexts.stack[-1].error = code
+
+    def decoder(self, type_name: str, function: str) -> Optional[Callable[[int], Any]]:
+        """Streams have names of their own for the default ones."""
+        if type_name != "CUstream":
+            return None
+        from .stream import decode
+
+        per_thread = function.endswith(PER_THREAD)
+        return lambda word: decode(self, word, per_thread)
+
+    def constants(self, function: str) -> dict[str, str]:
+        """`per_thread`: whether the default stream is the calling thread's own."""
+        return {"per_thread": str(function.endswith(PER_THREAD))}
 
     def early_checks(self, function: str) -> list[tuple[str, int, bool]]:
         """What the real library of this driver looks at first, as recorded from it."""

@@ -13,8 +13,8 @@ WORD = 0xFFFFFFFF  # the largest size that the 32-bit form of CUDA 2 can tell
 # in Project-HAMi/HAMi-core, pull request 322).
 @implements("cuMemGetInfo_v2", nullable=("free", "total"))
 def info(cuda: Cuda) -> tuple[int, int]:
-    memory = cuda.contexts.current().device.memory
-    return memory.free, memory.total - memory.reserved
+    device = cuda.contexts.current().device
+    return cuda.machine.ledger.free(device), device.memory.usable
 
 
 @implements("cuMemGetInfo", nullable=("free", "total"))

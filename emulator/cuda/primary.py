@@ -18,8 +18,9 @@ __all__: list[str] = []
 def retain(cuda: Cuda, dev: Device) -> Context:
     check_mode(dev)
     context = cuda.contexts.primary(dev)
-    context.retained = (context.retained or 0) + 1
-    context.alive = True
+    with cuda.lock:
+        cuda.contexts.begin(context)
+        context.retained = (context.retained or 0) + 1
     return context
 
 
@@ -29,14 +30,15 @@ def release(cuda: Cuda, dev: Device) -> None:
     if not context.retained:
         raise CudaError(status.INVALID_CONTEXT)
     context.retained -= 1
-    context.alive = context.alive and context.retained > 0
+    if not context.retained:
+        cuda.contexts.finish(context)
 
 
 # After a reset the context is inactive, whoever retains it; a release still to come is not an
 # error, as CUDAdrv.jl (pull request 45) found.
 @implements("cuDevicePrimaryCtxReset", "cuDevicePrimaryCtxReset_v2")
 def reset(cuda: Cuda, dev: Device) -> None:
-    cuda.contexts.primary(dev).alive = False
+    cuda.contexts.finish(cuda.contexts.primary(dev))
 
 
 @implements("cuDevicePrimaryCtxGetState")

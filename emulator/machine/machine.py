@@ -7,6 +7,7 @@ from _thread import RLock
 from .clock import Clock
 from .device import Device
 from .drivers import nvml_version
+from .ledger import Ledger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Machine:
         nvml_version: for example "13.580.126.09".
         devices: the GPUs, in NVML's order (by PCI bus id, as the plan lists them).
         clock: the time that everything on the machine is stamped with, and that changes go by.
+        ledger: what processes hold of the devices.
         lock: held while something is changed that others must see in order. Reentrant: a change's
             function may call, and so may a signal handler of the host.
 
@@ -50,6 +52,7 @@ class Machine:
         "cuda_version",
         "devices",
         "driver_version",
+        "ledger",
         "lock",
         "nvml_version",
     )
@@ -71,6 +74,7 @@ class Machine:
         self.devices = [
             Device({**gpus[gpu["like"]], **gpu} if "like" in gpu else gpu) for gpu in gpus
         ]
+        self.ledger = Ledger(self.devices)
         self._schedule: Schedule | None = None
         if plan["changes"]:
             from .changes import Schedule

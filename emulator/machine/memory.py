@@ -26,14 +26,16 @@ class Memory(Figures):
 
     ``total`` is all of it, ``reserved`` what the driver and firmware keep, ``used`` what processes
     hold; ``nvmlMemory_v2_t`` reports the three apart, ``nvmlMemory_t`` counts ``reserved`` as used.
+    ``context`` is what one CUDA context takes; None: it follows from the multiprocessors.
     """
 
-    __slots__ = ("bus_width", "reserved", "total", "used")
+    __slots__ = ("bus_width", "context", "reserved", "total", "used")
 
     total: Bytes
     reserved: Bytes
     used: Bytes
     bus_width: int  # bits
+    context: Bytes | None
 
     @property
     def usable(self) -> int:

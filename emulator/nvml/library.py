@@ -71,9 +71,9 @@ class Nvml(Library):
         super().__init__(api)
         self.inits = 0
 
-    def reset(self, machine: Machine) -> None:
+    def reset(self, machine: Machine, plan: Mapping[str, Any]) -> None:
         """Stand in front of `machine`, not initialised."""
-        super().reset(machine)
+        super().reset(machine, plan)
         self.inits = 0
 
     def init(self) -> None:

@@ -48,6 +48,7 @@ class Attachment:
                 "of nvemu: install nvemu again"
             )
         self.library.symbol_address = self._symbol_address
+        self.library.say_once = escape.say_once
         self._control = control
         self.session: Optional[Session] = None
         self._current = current
@@ -66,7 +67,8 @@ class Attachment:
         self.session = session
         if session is not None:
             self.api.modules = session.plan["handlers"][self.api.name]
-            self.library.reset(session.machine)
+            self.library.reset(session.machine, session.plan)
+            self.library.find_function = session.find_function
             self.library.observer = session.observer.note if session.traced else None
         self.rebind()
 

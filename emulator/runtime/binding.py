@@ -76,7 +76,8 @@ class Binder:
         self.nullable = handler.nullable if handler else ()
         self.raw = handler.raw if handler else ()
         self.lines: list[str] = []
-        self.values: dict[str, str] = {}  # handler's parameter name -> expression
+        # handler's parameter name -> expression
+        self.values: dict[str, str] = {**library.constants(function.name)}
         self.names: dict[str, Any] = {name: getattr(convert, name) for name in convert.__all__}
         self.names.update(library=library, ApiError=ApiError, escaped=escaped)
 
@@ -154,6 +155,8 @@ class Binder:
 
     def _decode_value(self, index: int, parameter: Parameter) -> None:
         if self._is_handle(parameter.type):
+            if self._decode_by_library(index, parameter):
+                return
             code = self.codes.invalid_handle.get(parameter.type, self.codes.invalid_argument)
             self.names[f"objects{index}"] = self.library.handles(parameter.type).objects
             self.lines.append(f"v{index} = objects{index}.get(a{index})")
@@ -170,6 +173,14 @@ class Binder:
             self.lines.append(
                 f"if a{index} not in members{index}: return {self.codes.invalid_argument}"
             )
+
+    def _decode_by_library(self, index: int, parameter: Parameter) -> bool:
+        decoder = self.library.decoder(parameter.type, self.function.name)
+        if decoder is not None:
+            self.names[f"decode{index}"] = decoder
+            self.lines.append(f"v{index} = decode{index}(a{index})")
+            self.values[parameter.key] = f"v{index}"
+        return decoder is not None
 
     def _decode_pointer(self, index: int, parameter: Parameter) -> None:
         self.names[f"type{index}"] = self.api.types[parameter.type]
@@ -273,9 +284,11 @@ class Binder:
         code = self.codes.insufficient_size
         if parameter.counts:
             count = length[length.index("(") + 1 : -1]
+            kind = f"kind{index}"
+            self.names[kind] = self.api.types[self.function.parameter(parameter.counts).type]
             if self.handler and self.handler.sizes:
-                self.lines.append(f"if not a{index}: return write_size({count}, r{index})")
-            self.lines.append(f"write_count({count}, r{index}, {code})")
+                self.lines.append(f"if not a{index}: return write_size({count}, r{index}, {kind})")
+            self.lines.append(f"write_count({count}, r{index}, {code}, {kind})")
             self._refuse_if(f"r{index} and a{index} < {NULL_PAGE}")
         writer = "write_array" if parameter.direction == "out" else "update_array"
         extra = f"type{index}"

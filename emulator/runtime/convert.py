@@ -53,18 +53,18 @@ def write_text(address: int, text: str, capacity: int, truncate: bool, code: int
     ctypes.memmove(address, data, len(data))
 
 
-def write_count(address: int, values: Sequence[Any], code: int) -> None:
+def write_count(address: int, values: Sequence[Any], code: int, kind: Any) -> None:
     """Write how many there are; refused by `code` when the client has room for fewer."""
-    count = ctypes.c_uint.from_address(address)
+    count = kind.from_address(address)
     capacity = count.value
     count.value = len(values)
     if len(values) > capacity:
         raise ApiError(code)
 
 
-def write_size(address: int, values: Sequence[Any]) -> int:
+def write_size(address: int, values: Sequence[Any], kind: Any) -> int:
     """Write how many there are for a client that asks nothing else; SUCCESS."""
-    ctypes.c_uint.from_address(address).value = len(values)
+    kind.from_address(address).value = len(values)
     return 0
 
 

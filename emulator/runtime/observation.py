@@ -57,6 +57,8 @@ class Observer:
             status = rule.code
         else:
             status = self._perform(rule, call, answer, began)
+        if rule is not None and rule.code is not None:
+            library.failed_with(rule.code)
         if self.record is not None:
             record = self._record(call, status, began)
             if rule is not None:

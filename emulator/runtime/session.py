@@ -100,6 +100,13 @@ class Session:
     def _watch(self) -> None:
         self._watched = self.observer.faults.watched
 
+    @staticmethod
+    def find_function(what: Any) -> Callable[..., Any]:
+        """The Python function of what a part of the plan has under `run`."""
+        from .hooks import find
+
+        return find(what)
+
     def failed(self, error: BaseException) -> None:
         """Remember what went wrong inside the call under way, if that is to be recorded."""
         if self.traced:

@@ -37,7 +37,8 @@ def test_every_function_of_the_api_can_be_bound(library: str) -> None:
     """A type that the tables lack, or a length that names nothing, shows here."""
     api = apis()[library]
     state = STATES[library]()
-    state.reset(Machine(plan_of(Scenario())))
+    plan = plan_of(Scenario())
+    state.reset(Machine(plan), plan)
     for slot in range(len(api.names)):
         function = api.function(slot)
         prototype(api, function)
