@@ -53,6 +53,7 @@ def bench(session: nox.Session) -> None:
     session.run("python", "tests/benchmarks/live.py")
     session.run("python", "tests/benchmarks/watching.py")
     session.run("python", "tests/benchmarks/million.py")
+    session.run("python", "tests/benchmarks/cuda.py")
 
 
 @nox.session

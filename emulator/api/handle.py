@@ -7,6 +7,7 @@ and a debugger shows at once whose it is.
 from __future__ import annotations
 
 import ctypes
+
 # The C side of `collections`, which imports more.
 from _collections import deque  # type: ignore[import-not-found]
 
