@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .stream import Stream
+
 __all__ = ["Operation"]
 
 
@@ -10,11 +16,17 @@ class Operation:
 
     Attributes:
         kind: the CUgraphNodeType of a node that does it.
+        on_worker: it calls the program's code, which is the worker thread's to do.
+        polls: nothing says when it becomes ready: it has to be asked again and again.
+        heedless: it is done also in a context that an error has ended.
     """
 
     __slots__ = ()
 
     kind: int
+    on_worker = False
+    polls = False
+    heedless = False
 
     def run(self) -> None:
         """Do it; a CudaError is the code that the context's calls answer from there on."""
@@ -23,3 +35,11 @@ class Operation:
     def ready(self) -> bool:
         """Whether it can be done now; work behind it waits until then."""
         return True
+
+    def issue(self, stream: Stream) -> Sequence[Operation]:
+        """What one launch of a graph's node that holds this submits, in order; itself, if it has no
+        state of its own."""
+        return (self,)
+
+    def drop(self) -> None:
+        """It will never be done: its context has ended."""
