@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .emulation import Emulation, EmulationError, emulate
     from .machine import Device, Machine
-    from .scenario import Change, Fault, Gpu, Loader, Scenario, ScenarioError, at, fault
+    from .scenario import (
+        Change,
+        Fault,
+        Gpu,
+        Kernel,
+        Loader,
+        Scenario,
+        ScenarioError,
+        at,
+        fault,
+        kernel,
+    )
     from .testbed import Testbed
     from .testing import EmulatedGpus
     from .version import __version__
@@ -21,6 +32,7 @@ __all__ = [
     "EmulationError",
     "Fault",
     "Gpu",
+    "Kernel",
     "Loader",
     "Machine",
     "Scenario",
@@ -30,6 +42,7 @@ __all__ = [
     "at",
     "emulate",
     "fault",
+    "kernel",
 ]
 
 _HOMES = {
@@ -40,6 +53,7 @@ _HOMES = {
     "EmulationError": "emulation",
     "Fault": "scenario",
     "Gpu": "scenario",
+    "Kernel": "scenario",
     "Loader": "scenario",
     "Machine": "machine",
     "Scenario": "scenario",
@@ -49,6 +63,7 @@ _HOMES = {
     "at": "scenario",
     "emulate": "emulation",
     "fault": "scenario",
+    "kernel": "scenario",
 }
 
 

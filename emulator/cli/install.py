@@ -206,7 +206,8 @@ def doubts(folder: Path, plan: dict[str, Any]) -> Iterator[str]:
             f"{closed}, where the libpython is, is closed to other users, whose programs will find "
             "no GPUs unless they are Python"
         )
-    hooks = [rule["run"] for rule in (*plan["faults"], *plan["changes"]) if rule.get("run")]
+    rules = (*plan["faults"], *plan["changes"], *plan["kernels"])
+    hooks = [rule["run"] for rule in rules if rule.get("run")]
     for file in sorted({(portable(hook) if callable(hook) else hook)[0] for hook in hooks}):
         yield f"the scenario runs functions of {file}: the image must have it in the same place"
     if plan["strict"]:

@@ -28,7 +28,7 @@ def smaller(scenario: Scenario) -> Iterator[Scenario]:
 
     Parts go in halves, then one by one; then what parts say beyond the usual.
     """
-    for name in ("changes", "faults", "gpus"):
+    for name in ("kernels", "changes", "faults", "gpus"):
         rows = getattr(scenario, name)
         for kept in _shorter(rows):
             yield from _possible(scenario, {name: kept})

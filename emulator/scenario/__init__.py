@@ -9,10 +9,11 @@ from .catalogue import Names, load, names, parse_gpus
 from .changes import changes
 from .errors import ScenarioError, ScenarioFileError, UnknownNameError
 from .faults import rules
+from .kernels import kernels
 from .loader import Loader
 from .resolve import resolve
-from .schema import Change, Fault, Gpu, Scenario
-from .script import at, fault
+from .schema import Change, Fault, Gpu, Kernel, Scenario
+from .script import at, fault, kernel
 from .toml import dumps, loads
 from .vocabulary import Signature, Vocabulary
 
@@ -20,6 +21,7 @@ __all__ = [
     "Change",
     "Fault",
     "Gpu",
+    "Kernel",
     "Loader",
     "Names",
     "Scenario",
@@ -32,6 +34,8 @@ __all__ = [
     "changes",
     "dumps",
     "fault",
+    "kernel",
+    "kernels",
     "load",
     "loads",
     "names",

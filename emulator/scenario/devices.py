@@ -9,6 +9,7 @@ from .checks import bus_address
 from .errors import ScenarioError, within
 from .figures import SHORTCUTS
 from .identity import free_address, make_serial, make_uuid
+from .instances import check_instances
 from .profiles import Placement, Profile, merge, profile
 from .schema import Gpu, Scenario
 
@@ -102,6 +103,7 @@ def _figures(gpu: Gpu, product: Profile, driver: str) -> dict[str, Any]:
         if value is not None:
             figures = merge(figures, {first: {rest[0]: value} if rest else value})
     _check_memory(gpu, figures["memory"])
+    check_instances(gpu.profile, figures.get("mig", {}))
     return figures
 
 

@@ -22,6 +22,8 @@ __all__ = [
     "EFFECTS",
     "FAULT",
     "GPU",
+    "KERNEL",
+    "LONGEST_KERNEL_NAME",
     "LONGEST_NAME",
     "LONGEST_SERIAL",
     "SCENARIO",
@@ -35,6 +37,9 @@ __all__ = [
 #: NVML has room for this many characters and a final zero (NVML_DEVICE_SERIAL_BUFFER_SIZE in
 #: nvml.h). Names may be longer than NVML_DEVICE_NAME_V2_BUFFER_SIZE: clients are to meet that.
 LONGEST_NAME, LONGEST_SERIAL = 1000, 29
+
+#: Mangled names of templates grow long.
+LONGEST_KERNEL_NAME = 4096
 
 
 def normalize(struct: Struct, table: Mapping[str, Check]) -> None:
@@ -143,6 +148,11 @@ CHANGE: dict[str, Check] = {
     "set": changed_figures,
     "add": added_figures,
     "run": checks.optional(checks.hook),
+}
+
+KERNEL: dict[str, Check] = {
+    "name": checks.short(LONGEST_KERNEL_NAME),
+    "run": checks.hook,
 }
 
 SCENARIO: dict[str, Check] = {

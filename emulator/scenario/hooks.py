@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ScenarioError, within
-from .schema import Change, Fault, Scenario
+from .schema import Change, Fault, Kernel, Scenario
 
 __all__ = ["check_portable", "located", "portable"]
 
@@ -61,11 +61,13 @@ def check_portable(scenario: Scenario) -> None:
     """Check that other processes can run the functions of a scenario.
 
     Raises:
-        ScenarioError: they cannot; its key path begins with ``fault[n]`` or ``change[n]``.
+        ScenarioError: they cannot; its key path begins with ``fault[n]``, ``change[n]`` or
+            ``kernel[n]``.
     """
-    tables: dict[str, Sequence[Fault | Change]] = {
+    tables: dict[str, Sequence[Fault | Change | Kernel]] = {
         "fault": scenario.faults,
         "change": scenario.changes,
+        "kernel": scenario.kernels,
     }
     try:
         for table, entries in tables.items():

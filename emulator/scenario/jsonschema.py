@@ -17,7 +17,7 @@ from msgspec.structs import fields as fields_of
 from ..machine import DRIVERS
 from ..machine.words import WORDS
 from . import calls, checks, loader, times
-from .fields import CORRUPTIONS, EFFECTS, LONGEST_NAME, LONGEST_SERIAL
+from .fields import CORRUPTIONS, EFFECTS, LONGEST_KERNEL_NAME, LONGEST_NAME, LONGEST_SERIAL
 from .jsonfigures import Growths, Tree, quantity
 from .jsonshapes import (
     Schema,
@@ -36,7 +36,7 @@ from .jsonshapes import (
 )
 from .loader import Loader
 from .profiles import profiles
-from .schema import Change, Fault, Gpu, Scenario
+from .schema import Change, Fault, Gpu, Kernel, Scenario
 from .vocabulary import Vocabulary
 
 __all__ = ["json_schema"]
@@ -57,6 +57,7 @@ def json_schema(vocabulary: Vocabulary) -> Schema:
             "gpu": _struct(Gpu, _GPU),
             "fault": _struct(Fault, _FAULT) | _any_key(EFFECTS),
             "change": _struct(Change, _CHANGE) | _any_key(("set", "add", "run")),
+            "kernel": _struct(Kernel, _KERNEL),
             "copy": _copy(),
             "profile": words(profiles()),
             "device": any_of({"type": "integer", "minimum": 0}, ref("profile"), _UUID),
@@ -200,6 +201,11 @@ _CHANGE: dict[str, Schema] = {
     "run": _HOOK,
 }
 
+_KERNEL: dict[str, Schema] = {
+    "name": text(1, LONGEST_KERNEL_NAME),
+    "run": _HOOK,
+}
+
 _LOADER: dict[str, Schema] = {
     "state": words(loader.STATES),
     "symbols": one_or_more(text(1)),
@@ -219,5 +225,6 @@ _SCENARIO: dict[str, Schema] = {
     "gpus": array(ref("gpu")),
     "faults": array(ref("fault")),
     "changes": array(ref("change")),
+    "kernels": array(ref("kernel")),
     "strict": _BOOLEAN,
 }

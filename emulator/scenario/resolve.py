@@ -5,7 +5,8 @@
      "gpus": [{"index": 0, "name": ..., "memory": {"total": ...}, ...}],
      "faults": [{"name": "fault[0]", "library": "nvml", "functions": [...],
                  "devices": null, "calls": [[2, 4, 1], [6, null, 1]], "code": 15}],
-     "changes": [{"at": 30000000000, "devices": [1], "set": {"failure": "lost"}}]}
+     "changes": [{"at": 30000000000, "devices": [1], "set": {"failure": "lost"}}],
+     "kernels": [{"name": "saxpy*", "run": ["/home/me/lab.py", "saxpy"]}]}
 
 A GPU's table has the shape of ``emulator.machine.Device``. Tables may be shared between GPUs: a
 plan is read, never changed.
@@ -21,6 +22,7 @@ from .changes import changes
 from .devices import devices
 from .errors import ScenarioError
 from .faults import rules
+from .kernels import kernels
 from .loader import check_driver
 from .schema import Scenario
 from .times import parse_rate
@@ -46,6 +48,7 @@ def resolve(scenario: Scenario, vocabulary: Vocabulary) -> dict[str, Any]:
         faults = rules(scenario.faults, gpus, vocabulary, folder)
         check_driver(scenario.loader, scenario.driver, vocabulary)
         scheduled = changes(scenario.changes, gpus, folder)
+        functions = kernels(scenario.kernels, folder)
     except ScenarioError as error:
         raise scenario.locate(error) from None
     return {
@@ -58,4 +61,5 @@ def resolve(scenario: Scenario, vocabulary: Vocabulary) -> dict[str, Any]:
         "gpus": gpus,
         "faults": faults,
         "changes": scheduled,
+        "kernels": functions,
     }

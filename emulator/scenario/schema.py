@@ -24,7 +24,7 @@ from . import fields
 from .errors import ScenarioError
 from .loader import Loader
 
-__all__ = ["Change", "Fault", "Gpu", "Scenario"]
+__all__ = ["Change", "Fault", "Gpu", "Kernel", "Scenario"]
 
 
 class Gpu(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fields=True):
@@ -164,6 +164,28 @@ class Change(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fields
         fields.check_effect(self, ("set", "add", "run"))
 
 
+class Kernel(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fields=True):
+    """A Python function that does the work of CUDA kernels.
+
+    Of several the first whose name fits does it. A kernel without one does nothing.
+
+    Attributes:
+        name: of the kernel, as its module has it ("_Z5saxpyifPKfPf") or as it is written in C++
+            ("saxpy", "lab::saxpy"), or a glob.
+        run: a Python function that is given the launch, or "file.py:function"; see
+            ``emulator.cuda.work``. What it raises ends the CUDA context.
+
+    Raises:
+        ScenarioError: a value is of the wrong type.
+    """
+
+    name: str
+    run: str | Callable[..., Any]
+
+    def __post_init__(self) -> None:
+        fields.normalize(self, fields.KERNEL)
+
+
 class Scenario(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fields=True, dict=True):
     """What a program that looks for GPUs shall find.
 
@@ -180,6 +202,7 @@ class Scenario(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fiel
         environment: variables set for the program, such as CUDA_VISIBLE_DEVICES.
         faults: in order: the first that fires decides.
         changes: what happens to the machine in the course of time.
+        kernels: the Python functions of CUDA kernels.
         strict: whether a call of a function without a handler is an error of the test.
 
     Raises:
@@ -197,11 +220,13 @@ class Scenario(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fiel
     gpus: Sequence[Gpu] = field(default=(), name="gpu")
     faults: Sequence[Fault] = field(default=(), name="fault")
     changes: Sequence[Change] = field(default=(), name="change")
+    kernels: Sequence[Kernel] = field(default=(), name="kernel")
     strict: bool = False
 
     def __post_init__(self) -> None:
         fields.normalize(self, fields.SCENARIO)
-        for name, kind in (("gpus", Gpu), ("faults", Fault), ("changes", Change)):
+        rows = (("gpus", Gpu), ("faults", Fault), ("changes", Change), ("kernels", Kernel))
+        for name, kind in rows:
             force_setattr(self, name, fields.members(getattr(self, name), kind, name))
 
     def but(self, **fields: Any) -> Scenario:

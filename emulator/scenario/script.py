@@ -1,6 +1,6 @@
 """Scenarios as Python: a script with a `scenario`, and functions that play a part in it.
 
-    from emulator import Gpu, Scenario, at, fault
+    from emulator import Gpu, Scenario, at, fault, kernel
 
     scenario = Scenario(gpus=[Gpu("t4", count=2)])
 
@@ -12,6 +12,12 @@
     def lose_the_second(machine):
         machine.devices[1].failure = "lost"
 
+    @kernel("saxpy")
+    def saxpy(launch):
+        n, a, x, y = launch.unpack("I", "f", "f*", "f*")
+        for i in range(n):
+            y[i] += a * x[i]
+
 The script runs once where the scenario is loaded, and once in each process that needs one of its
 functions, with the declarations doing nothing there: see ``emulator.runtime.hooks``.
 """
@@ -22,7 +28,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
@@ -31,9 +37,9 @@ from msgspec import Struct
 from ..scriptfile import ScriptFile
 from .errors import Key, ScenarioError, ScenarioFileError
 from .hooks import check_portable
-from .schema import Change, Fault, Scenario
+from .schema import Change, Fault, Kernel, Scenario
 
-__all__ = ["at", "fault", "run_script"]
+__all__ = ["at", "fault", "kernel", "run_script"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -42,14 +48,14 @@ class Part(Struct, frozen=True):
     """A decorated function of a script, what it is decorated to be, and on which line."""
 
     function: Callable[..., Any]
-    made: Fault | Change
+    made: Fault | Change | Kernel
     line: int
 
 
 class ScriptSource(Struct, frozen=True):
     """The script that a scenario is of, for messages; see ``Source`` for that of a TOML file.
 
-    `lines` has the line of a fault or change (its key path) that a decorator has made.
+    `lines` has the line of a fault, change or kernel (its key path) that a decorator has made.
     """
 
     file: str
@@ -80,13 +86,19 @@ def at(time: float | str, **fields: Any) -> Callable[[Function], Function]:
     return _part(lambda run: Change(at=time, run=run, **fields))
 
 
+def kernel(name: str) -> Callable[[Function], Function]:
+    """Have the decorated function do the work of CUDA kernels: ``Kernel(name, run=...)``."""
+    _check_arguments(name, '@kernel("saxpy*")')
+    return _part(lambda run: Kernel(name, run))
+
+
 def _check_arguments(first: object, example: str) -> None:
     if callable(first) or isinstance(first, (staticmethod, classmethod)):
         problem = f"expected arguments, such as {example}, found the function itself"
         raise ScenarioError(problem)
 
 
-def _part(make: Callable[[Any], Fault | Change]) -> Callable[[Function], Function]:
+def _part(make: Callable[[Any], Fault | Change | Kernel]) -> Callable[[Function], Function]:
     def decorate(function: Function) -> Function:
         made = make(function)
         parts = _parts.get()
@@ -127,13 +139,15 @@ def run_script(text: str, file: str, name: str) -> Scenario:
         problem = f"expected a Scenario called 'scenario', found {type(scenario).__name__}"
         raise ScenarioError(problem, file=file)
     doc = (made.get("__doc__") or "").strip().partition("\n")[0]
-    faults = [*scenario.faults, *(part.made for part in parts if isinstance(part.made, Fault))]
-    changes = [*scenario.changes, *(part.made for part in parts if isinstance(part.made, Change))]
+    faults = [part.made for part in parts if isinstance(part.made, Fault)]
+    changes = [part.made for part in parts if isinstance(part.made, Change)]
+    kernels = [part.made for part in parts if isinstance(part.made, Kernel)]
     whole = scenario.but(
         name=scenario.name or name,
         description=scenario.description or doc,
-        faults=faults,
-        changes=changes,
+        faults=[*scenario.faults, *faults],
+        changes=[*scenario.changes, *changes],
+        kernels=[*scenario.kernels, *kernels],
     )
     if "source" not in vars(whole):  # else it was read from another file, and then changed here
         vars(whole)["source"] = ScriptSource(file, _lines(whole, parts))
@@ -155,7 +169,12 @@ def _is_the_users(error: BaseException) -> bool:
 def _lines(scenario: Scenario, parts: list[Part]) -> dict[Key, int]:
     """The lines of what decorators have made, which stands behind what the scenario has itself."""
     lines: dict[Key, int] = {}
-    for table, entries in (("fault", scenario.faults), ("change", scenario.changes)):
+    rows: dict[str, Sequence[Fault | Change | Kernel]] = {
+        "fault": scenario.faults,
+        "change": scenario.changes,
+        "kernel": scenario.kernels,
+    }
+    for table, entries in rows.items():
         made = (
             [part for part in parts if isinstance(part.made, type(entries[-1]))] if entries else []
         )

@@ -15,7 +15,7 @@ from msgspec import Struct, structs
 from .errors import ScenarioError, ScenarioFileError, UnknownNameError, nearest, within
 from .hooks import portable
 from .loader import Loader
-from .schema import Change, Fault, Gpu, Scenario
+from .schema import Change, Fault, Gpu, Kernel, Scenario
 from .source import Source
 
 __all__ = ["dumps", "dumps_table", "loads"]
@@ -25,7 +25,7 @@ _POSITION = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)")
 _BARE = re.compile("[A-Za-z0-9_-]+")
 
 #: The tables that a scenario has many of.
-_ROWS: dict[str, type[Struct]] = {"gpu": Gpu, "fault": Fault, "change": Change}
+_ROWS: dict[str, type[Struct]] = {"gpu": Gpu, "fault": Fault, "change": Change, "kernel": Kernel}
 
 S = TypeVar("S", bound=Struct)
 
@@ -133,6 +133,8 @@ def _scenario_lines(scenario: Scenario) -> Iterator[str]:
         yield from ("", "[[fault]]", *_entries(fault))
     for change in scenario.changes:
         yield from ("", "[[change]]", *_entries(change))
+    for kernel in scenario.kernels:
+        yield from ("", "[[kernel]]", *_entries(kernel))
 
 
 def _copies(copies: Any) -> Any:

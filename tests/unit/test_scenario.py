@@ -233,7 +233,7 @@ MISTAKES = [
     (
         "x = 1",
         "a.toml:1: x: no such key; known: change, clock, description, driver, "
-        "environment, fault, gpu, loader, name, origin, sees, strict",
+        "environment, fault, gpu, kernel, loader, name, origin, sees, strict",
     ),
     ("gpus = []", "a.toml:1: gpus: no such key; did you mean 'gpu'?"),
     ("[gpu]\nprofile = 't4'", "a.toml:1: gpu: expected tables under [[gpu]], found a table"),

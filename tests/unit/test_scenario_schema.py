@@ -20,6 +20,7 @@ from emulator.scenario import (
     Change,
     Fault,
     Gpu,
+    Kernel,
     Loader,
     Scenario,
     ScenarioError,
@@ -36,7 +37,14 @@ from emulator.vocabulary import vocabulary
 SCHEMA = json_schema(vocabulary())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 GALLERY = Path(emulator.scenario.__file__).parent / "gallery"
-STRUCTS = {"": Scenario, "gpu": Gpu, "fault": Fault, "change": Change, "copy": Loader}
+STRUCTS = {
+    "": Scenario,
+    "gpu": Gpu,
+    "fault": Fault,
+    "change": Change,
+    "kernel": Kernel,
+    "copy": Loader,
+}
 
 #: Scenarios that together use every key.
 SAMPLES = (
@@ -142,6 +150,7 @@ SAMPLES = (
     'loader = { cuda = { state = "missing-dependency", needs = "libx.so" } }',
     '[[fault]]\nfunction = "cuInit"\nrun = "schema_hooks.py:answer"',
     '[[change]]\nrun = "schema_hooks.py:answer"',
+    '[[kernel]]\nname = "saxpy*"\nrun = "schema_hooks.py:answer"',
 )
 
 #: A scenario with a mistake, and where it is.
@@ -211,6 +220,9 @@ WRONG = {
     "[[change]]\nset = { memory_use = 1 }": ("change", 0, "set"),
     '[[change]]\nadd = { name = "x" }': ("change", 0, "add"),
     '[[change]]\nadd = { temperature = "1 W" }': ("change", 0, "add", "temperature"),
+    '[[kernel]]\nname = "k"': ("kernel", 0),
+    '[[kernel]]\nname = ""\nrun = "a.py:f"': ("kernel", 0, "name"),
+    '[[kernel]]\nname = "k"\nrun = "f"': ("kernel", 0, "run"),
 }
 
 #: What is put in the place of each value of the samples, by turns.

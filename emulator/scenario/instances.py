@@ -1,0 +1,39 @@
+"""MIG instances of a scenario's GPU: whether the product can be divided so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ..machine.mig import arrange
+from ..machine.modes import Instance
+from .errors import ScenarioError
+
+__all__ = ["check_instances"]
+
+_UUID = re.compile("MIG-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def check_instances(product: str, mig: Mapping[str, Any]) -> None:
+    """Refuse instances that could not be made, or while the mode is off.
+
+    Raises:
+        ScenarioError: what is wrong, and what the product has.
+    """
+    rows = mig.get("instances")
+    if not rows:
+        return
+    key = ("figures", "mig", "instances")
+    if not mig.get("current"):
+        raise ScenarioError("expected no instances, as MIG is off: set current = true", key=key)
+    uuids = [uuid for row in rows for uuid in row.get("uuids") or ()]
+    for uuid in uuids:
+        if not _UUID.fullmatch(uuid):
+            raise ScenarioError(f"expected 'MIG-' and a UUID, found {uuid!r}", key=key)
+        if uuids.count(uuid) > 1:
+            raise ScenarioError(f"expected UUIDs of their own, found {uuid!r} again", key=key)
+    try:
+        arrange(product, [Instance(row) for row in rows])
+    except ValueError as error:
+        raise ScenarioError(str(error), key=key) from None
