@@ -13,6 +13,10 @@ nox.options.reuse_existing_virtualenvs = True
 CACHE = Path(__file__).parent / ".cache"
 DRIVERS = CACHE / "drivers"  # real libraries and nvidia-smi, from Debian's packages
 
+# Versions that go together, and with the drivers of CUDA 12.4 to 13.0.
+CUDA_CLIENTS = ("numba-cuda[cu12]==0.30.4", "cuda-bindings==12.9.7", "cuda-core[cu12]==1.2.2")
+NUMBA_TESTS = ("cffi", "filecheck", "psutil", "pytest")  # what numba-cuda's own tests import
+
 
 @nox.session
 def tests(session: nox.Session) -> None:
@@ -70,6 +74,31 @@ def real(session: nox.Session) -> None:
     session.run("python", "-m", "stubs.generate", "drivers", str(DRIVERS))
     environment = os.environ | {"NVEMU_REAL_DRIVERS": str(DRIVERS)}
     session.run("pytest", "tests/clients", "tests/conformance", *session.posargs, env=environment)
+
+
+@nox.session
+def cuda_clients(session: nox.Session) -> None:
+    """numba-cuda, cuda-bindings and cuda.core on emulated GPUs (downloads them)."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "stubs.generate", "drivers", str(DRIVERS))
+    python = Path(session.create_tmp()) / "clients" / "bin" / "python"
+    session.run("python", "-m", "venv", str(python.parents[1]))
+    session.run(
+        str(python), "-m", "pip", "install", "-q", *CUDA_CLIENTS, *NUMBA_TESTS, external=True
+    )
+    environment = os.environ | {
+        "NVEMU_CUDA_CLIENTS": str(python),
+        "NVEMU_REAL_DRIVERS": str(DRIVERS),
+    }
+    session.run("pytest", "tests/clients/test_cuda_clients.py", *session.posargs, env=environment)
+
+
+@nox.session
+def oracle(session: nox.Session) -> None:
+    """Our libraries beside the real ones in all that these answer without a GPU (downloads)."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "stubs.generate", "drivers", str(DRIVERS))
+    session.run("python", "tests/conformance/oracle.py", str(DRIVERS))
 
 
 @nox.session

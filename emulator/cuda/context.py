@@ -37,6 +37,7 @@ from __future__ import annotations
 
 from _thread import _local
 
+from ..machine.ledger import TakenError
 from . import _status as status
 from .error import CudaError
 
@@ -102,6 +103,7 @@ class Context(Parts):
 
     __slots__ = (
         *("alive", "api_version", "cuda", "device", "error", "flags", "number", "retained"),
+        *("_memory", "_outages"),
     )
 
     def __init__(
@@ -122,18 +124,34 @@ class Context(Parts):
         self.number = cuda.contexts.count()
         self.error = 0
         self.alive = False
+        self._memory = 0
+        self._outages = 0
 
     def __str__(self) -> str:
         kind = "context" if self.retained is None else "primary context"
         return f"{kind} of GPU-{self.device.index}"
 
     def begin(self) -> None:
-        """Come to life; OUT_OF_MEMORY where the device has no room for a context."""
+        """Come to life.
+
+        Raises:
+            CudaError: OUT_OF_MEMORY where the device has no room for a context;
+                DEVICE_UNAVAILABLE where its mode gives it to another process alone; UNKNOWN while
+                it is lost.
+        """
         if self.alive:
             return
-        if not self.cuda.machine.ledger.enter(self.device, self.device.context_memory):
+        if self.device.failure:
+            raise CudaError(FAILED)
+        self._memory = self.device.context_memory
+        try:
+            room = self.cuda.machine.ledger.enter(self.device, self._memory)
+        except TakenError:
+            raise CudaError(status.DEVICE_UNAVAILABLE) from None
+        if not room:
             raise CudaError(status.OUT_OF_MEMORY)
         self.error = 0
+        self._outages = self.device.outages
         self.alive = True
 
     def end(self) -> None:
@@ -141,20 +159,27 @@ class Context(Parts):
         if self.alive:
             self.alive = False
             self.end_parts()
-            self.cuda.machine.ledger.leave(self.device, self.device.context_memory)
+            self.cuda.machine.ledger.leave(self.device, self._memory)
 
     def check(self) -> None:
         """Raise what every call in this context answers, if it is so far.
 
         Raises:
-            CudaError: CONTEXT_IS_DESTROYED; its sticky error; UNKNOWN while its device is lost.
+            CudaError: CONTEXT_IS_DESTROYED; its sticky error; UNKNOWN from the loss of its device
+                on, which it does not survive either.
         """
         if not self.alive:
             raise CudaError(status.CONTEXT_IS_DESTROYED)
         if self.error:
             raise CudaError(self.error)
-        if self.device.failure:
+        if self.device.outages != self._outages:
             raise CudaError(FAILED)
+
+    def fail(self, code: int) -> None:
+        """Answer a sticky error from here on; a memory error is counted, as NVML shows."""
+        if code == status.ECC_UNCORRECTABLE and self.error != code:
+            self.device.ecc.fail()
+        self.error = code
 
 
 class Contexts:
@@ -179,8 +204,14 @@ class Contexts:
         try:
             found = self._threads.stack
         except AttributeError:
+            if getattr(self._threads, "refused", 0):
+                raise CudaError(self._threads.refused) from None
             found = self._threads.stack = []
         return found
+
+    def refuse(self, code: int) -> None:
+        """Answer whoever asks for a context in the calling thread with `code` from here on."""
+        self._threads.refused = code
 
     def primary(self, device: Device) -> Context:
         """The primary context of a device, alive or not."""
@@ -228,6 +259,10 @@ class Contexts:
             context.end()
         if context.retained is None and self.stack and self.stack[-1] is context:
             self.stack.pop()
+
+    def alive(self) -> list[Context]:
+        """The contexts that live, in the order in which they began."""
+        return list(self._alive)
 
     def end(self) -> None:
         """End the lives of all contexts: another scenario begins."""

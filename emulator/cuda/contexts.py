@@ -6,6 +6,7 @@ from ..api import NULL
 from . import _status as status
 from .context import Context
 from .library import Cuda, CudaError, implements
+from .stream import Streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +31,16 @@ def check_mode(device: Device) -> None:
     """DEVICE_UNAVAILABLE on a device in compute mode PROHIBITED."""
     if device.compute_mode == "PROHIBITED":
         raise CudaError(status.DEVICE_UNAVAILABLE)
+
+
+class Users:
+    """How many have a context by cuCtxAttach, its creator among them."""
+
+    def __init__(self, context: Context) -> None:
+        self.count = 1
+
+    def end(self) -> None:
+        """They lose it."""
 
 
 def _create(cuda: Cuda, flags: int, device: Device, api_version: int) -> Context:
@@ -108,6 +119,51 @@ def get_device(cuda: Cuda) -> Device:
     return cuda.contexts.current().device
 
 
+@implements("cuCtxGetDevice_v2", nullable=("ctx",))
+def get_device_of(cuda: Cuda, ctx: Optional[Context]) -> Device:
+    return _given(cuda, ctx).device
+
+
+@implements("cuCtxGetId", nullable=("ctx",))
+def get_id(cuda: Cuda, ctx: Optional[Context]) -> int:
+    return _given(cuda, ctx).number
+
+
+@implements("cuCtxGetExecAffinity")
+def get_exec_affinity(cuda: Cuda, type: int) -> Any:  # noqa: A002  (C's name)
+    cuda.contexts.current()
+    raise CudaError(status.UNSUPPORTED_EXEC_AFFINITY if type == 0 else status.INVALID_VALUE)
+
+
+@implements("cuCtxSetFlags")
+def set_flags(cuda: Cuda, flags: int) -> None:
+    check_flags(flags)
+    cuda.contexts.current().flags = flags
+
+
+@implements("cuCtxAttach")
+def attach(cuda: Cuda, flags: int) -> Context:
+    """One more user of the current context; the way before primary contexts."""
+    if flags:
+        raise CudaError(status.INVALID_VALUE)
+    context = cuda.contexts.current()
+    if context.retained is not None:
+        raise CudaError(status.INVALID_CONTEXT)
+    context.part(Users).count += 1
+    return context
+
+
+@implements("cuCtxDetach")
+def detach(cuda: Cuda, ctx: Context) -> None:
+    """One user less: the last one's destroys it. It must be current to the calling thread."""
+    if ctx.retained is not None or ctx is not cuda.contexts.current():
+        raise CudaError(status.INVALID_CONTEXT)
+    users = ctx.part(Users)
+    users.count -= 1
+    if not users.count:
+        cuda.contexts.finish(ctx)
+
+
 @implements("cuCtxGetFlags")
 def get_flags(cuda: Cuda) -> int:
     return cuda.contexts.current().flags
@@ -115,16 +171,23 @@ def get_flags(cuda: Cuda) -> int:
 
 @implements("cuCtxGetApiVersion", nullable=("ctx",))
 def api_version(cuda: Cuda, ctx: Optional[Context]) -> int:
-    context = cuda.contexts.current() if ctx is None else ctx
-    _check_alive(context)
-    return context.api_version
+    return _given(cuda, ctx).api_version
 
 
 @implements("cuCtxSynchronize")
 def synchronize(cuda: Cuda) -> None:
-    cuda.contexts.current()
+    streams = cuda.contexts.current().part(Streams)
+    streams.synchronize()
+    streams.legacy.schedule.waited()
 
 
 def _check_alive(context: Context) -> None:
     if not context.alive:
         raise CudaError(status.CONTEXT_IS_DESTROYED)
+
+
+def _given(cuda: Cuda, context: Optional[Context]) -> Context:
+    """A context that may be left out: the current one."""
+    found = cuda.contexts.current() if context is None else context
+    _check_alive(found)
+    return found

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 __all__: list[str] = []
 
+EXEC_AFFINITY_TYPES = 1  # CU_EXEC_AFFINITY_TYPE_MAX
+CHANNELS = (1, 2, 4)  # that an element of a texture may have
+
 WORD = 0xFFFFFFFF  # the largest size that the 32-bit forms of CUDA 2 can tell
 
 
@@ -33,9 +36,15 @@ def name(dev: Device) -> str:
     return dev.name
 
 
-@implements("cuDeviceGetUuid", "cuDeviceGetUuid_v2")
+@implements("cuDeviceGetUuid")
+def gpu_uuid(dev: Device) -> dict[str, bytes]:
+    """The GPU's, also of a MIG device: only the second version tells those apart."""
+    return {"bytes": _uuid_bytes(dev.gpu_uuid)}
+
+
+@implements("cuDeviceGetUuid_v2")
 def uuid(dev: Device) -> dict[str, bytes]:
-    return {"bytes": bytes.fromhex(dev.uuid[len("GPU-") :].replace("-", ""))}
+    return {"bytes": _uuid_bytes(dev.uuid)}
 
 
 @implements("cuDeviceTotalMem")
@@ -47,7 +56,7 @@ def total_memory_32(dev: Device) -> int:
 # which nvidia-smi says 81559 MiB in all and 551 MiB reserved.
 @implements("cuDeviceTotalMem_v2")
 def total_memory(dev: Device) -> int:
-    return dev.memory.total - dev.memory.reserved
+    return dev.memory.usable
 
 
 @implements("cuDeviceComputeCapability")
@@ -91,11 +100,58 @@ def luid(dev: Device) -> Any:
     raise CudaError(status.NOT_SUPPORTED)
 
 
-@implements("cuDeviceCanAccessPeer")
-def can_access_peer(dev: Device, peer_dev: Device) -> int:
-    """Between two GPUs on the NVSwitch fabric or NVLink, and over PCI Express but for GeForce,
-    whose driver does not offer it from Ada on."""
-    if dev is peer_dev:
-        return 0
-    linked = all(any(link.active for link in one.nvlinks) for one in (dev, peer_dev))
-    return int(linked or not any(one.brand.startswith("GEFORCE") for one in (dev, peer_dev)))
+# Contexts with a part of the multiprocessors are MPS's, which is not emulated.
+@implements("cuDeviceGetExecAffinitySupport")
+def exec_affinity_support(type: int, dev: Device) -> int:  # noqa: A002  (C's name)
+    if type >= EXEC_AFFINITY_TYPES:
+        raise CudaError(status.INVALID_VALUE)
+    return 0
+
+
+@implements("cuDeviceGetTexture1DLinearMaxWidth")
+def linear_texture_width(num_channels: int, dev: Device) -> int:
+    if num_channels not in CHANNELS:
+        raise CudaError(status.INVALID_VALUE)
+    return dev.cuda_attribute("MAXIMUM_TEXTURE1D_LINEAR_WIDTH") or 0
+
+
+@implements("cuDeviceGetFabricClusterUuid")
+def fabric_cluster(dev: Device) -> dict[str, bytes]:
+    cluster = dev.fabric.cluster_uuid
+    if dev.fabric.state != "COMPLETED" or cluster is None:
+        raise CudaError(status.NOT_SUPPORTED)
+    return {"bytes": _uuid_bytes(cluster)}
+
+
+@implements("cuDeviceGetCliqueCount")
+def clique_count(dev: Device) -> int:
+    return len(_cliques(dev))
+
+
+@implements("cuDeviceGetCliqueInfo", sizes=True)
+def clique_info(dev: Device) -> list[dict[str, int]]:
+    return _cliques(dev)
+
+
+def _cliques(device: Device) -> list[dict[str, int]]:
+    """The groups of GPUs that a device can reach over NVLink: the fabric's, where it is up."""
+    fabric = device.fabric
+    there = fabric.state == "COMPLETED" and fabric.clique_id is not None
+    return [{"type": 0, "id": fabric.clique_id or 0}] if there else []
+
+
+# Of what is known to be on offer on NVIDIA's embedded systems (NvSciSync) and on Windows (budgets).
+@implements("cuDeviceGetNvSciSyncAttributes", "cuDeviceRegisterAsyncNotification")
+def not_on_linux(cuda: Cuda) -> Any:
+    raise CudaError(status.NOT_SUPPORTED)
+
+
+@implements("cuDeviceUnregisterAsyncNotification")
+def unregister(device: Device, callback: Any) -> None:
+    """No handle was ever given."""
+    raise CudaError(status.INVALID_VALUE)
+
+
+def _uuid_bytes(text: str) -> bytes:
+    """The 16 bytes of a UUID, after "GPU-" or "MIG-"."""
+    return bytes.fromhex(text[-36:].replace("-", ""))

@@ -24,12 +24,15 @@ __all__ = ["Cuda", "CudaError", "api", "implements"]
 # Suffixes of the functions whose default stream is the calling thread's own.
 PER_THREAD = ("_ptds", "_ptsz")
 
+# Handles in whose place another word is INVALID_VALUE: all that the reference has for them.
+GRAPHS = ("CUgraph", "CUgraphNode", "CUgraphExec", "CUgraphConditionalHandle", "CUuserObject")
+
 # What programs hold handles of, beside devices and contexts.
 HANDLES = (
     *("CUarray", "CUmipmappedArray", "CUtexref", "CUsurfref", "CUtexObject", "CUsurfObject"),
     *("CUmodule", "CUfunction", "CUlibrary", "CUkernel", "CUlinkState"),
-    *("CUstream", "CUevent", "CUgraph", "CUgraphNode", "CUgraphExec", "CUgraphConditionalHandle"),
-    *("CUuserObject", "CUmemoryPool", "CUmemGenericAllocationHandle"),
+    *GRAPHS,
+    *("CUstream", "CUevent", "CUmemoryPool", "CUmemGenericAllocationHandle"),
     *("CUexternalMemory", "CUexternalSemaphore", "CUgraphicsResource", "CUeglStreamConnection"),
     *("CUgreenCtx", "CUdevResourceDesc", "CUcoredumpCallbackHandle", "CUlogsCallbackHandle"),
     *("CUasyncCallbackHandle", "CUcheckpointOperationHandle"),
@@ -49,8 +52,10 @@ api = Api(
         invalid_argument=status.INVALID_VALUE,
         invalid_handle={
             **dict.fromkeys(HANDLES, status.INVALID_HANDLE),
+            **dict.fromkeys(GRAPHS, status.INVALID_VALUE),
             "CUdevice": status.INVALID_DEVICE,
             "CUcontext": status.INVALID_CONTEXT,
+            "CUgreenCtx": status.INVALID_CONTEXT,
         },
         insufficient_size=status.INVALID_VALUE,
         version_mismatch=status.INVALID_VALUE,
@@ -83,7 +88,7 @@ class Cuda(Library, Parts):
         """Stand in front of `machine`, not initialised, without contexts."""
         if self.ready:
             self.contexts.end()
-            self.end_parts()
+        self.end_parts()
         super().reset(machine, plan)
         self.contexts = Contexts(self)
         self._init_code = status.SUCCESS
@@ -103,7 +108,7 @@ class Cuda(Library, Parts):
         if self.ready:
             return
         self.asked = True
-        devices = visible_devices(self.machine.plugged())
+        devices = visible_devices(self.machine)
         if not devices:
             raise CudaError(status.NO_DEVICE)
         if any(device.failure for device in devices):
@@ -124,10 +129,11 @@ class Cuda(Library, Parts):
         self._parts = {}
         self.contexts = Contexts(self)  # the parent's are not this process's to end
 
-    def failed_with(self, code: int) -> None:
-        """An error that a context does not survive stays the current context's."""
+    def failed_with(self, function: str, code: int) -> None:
+        """An error that a context does not survive stays the current one's; cuInit was called."""
+        self.asked = self.asked or function == "cuInit"
         if code in STICKY and self.ready and self.contexts.stack:
-            self.contexts.stack[-1].error = code
+            self.contexts.stack[-1].fail(code)
 
     def decoder(self, type_name: str, function: str) -> Optional[Callable[[int], Any]]:
         """Streams have names of their own for the default ones."""
@@ -142,15 +148,18 @@ class Cuda(Library, Parts):
         """`per_thread`: whether the default stream is the calling thread's own."""
         return {"per_thread": str(function.endswith(PER_THREAD))}
 
-    def early_checks(self, function: str) -> list[tuple[str, int, bool]]:
+    def early_checks(self, function: str) -> list[tuple[list[str], str, int, bool]]:
         """What the real library of this driver looks at first, as recorded from it."""
         row = ""
         for driver, changed in _before_init.CHECKS.items():
             row = changed.get(function, row)
             if driver == self.machine.driver_version:
                 break
-        checks = (check.partition("=") for check in row.split())
-        return [(name, int(code), code[0] == "+") for name, _, code in checks]
+        checks = (check.partition("~" if "~" in check else "=") for check in row.split())
+        return [
+            (names.split("&") if names else [], mark, int(code), code[0] == "+")
+            for names, mark, code in checks
+        ]
 
     def describe(self, obj: Any, value: int) -> str:
         """`GPU-0` for a device; a context's handle, and whose it is."""

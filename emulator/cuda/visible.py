@@ -10,30 +10,86 @@ step with the driver:
 - an entry that names no device, or several, ends the list: those before it stay visible;
 - an index is read as strtol does: `1gpu` is 1, `gpu1` is none;
 - a device that is named twice leaves none visible.
+
+A GPU in MIG mode is seen by its compute instances, and not at all while it has none. They are named
+by their UUIDs, or `MIG-<GPU's UUID>/<GPU instance>/<compute instance>`, as before driver 470. From
+570 on a process sees one compute instance of each GPU instance, and whole GPUs beside them. Before
+it sees one compute instance in all, and no whole GPU beside it; an index then counts GPUs, each of
+which stands for its first compute instance. Source: NVIDIA's MIG user guide, "CUDA Device
+Enumeration", for both; what `CUDA_VISIBLE_DEVICES=0` is, pytorch/pytorch, pull request 92315.
 """
 
 from __future__ import annotations
 
 import ctypes
 
+from ..machine.drivers import branch
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Optional
+    from collections.abc import Sequence
+    from typing import Callable, Optional
 
-    from ..machine import Device
+    from ..machine import Device, Machine
 
 __all__ = ["visible_devices"]
 
 UUID_PREFIXES = ("GPU-", "MIG-")
 
+#: From this driver version on a process may see several MIG devices.
+SEES_SEVERAL = 570
 
-def visible_devices(devices: list[Device]) -> list[Device]:
+
+def visible_devices(machine: Machine) -> list[Device]:
     """The devices that this process's environment lets it see, by ordinal."""
-    ordered = list(devices)
+    gpus = machine.plugged()
     if environment("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
-        ordered.sort(key=_slowness)
+        gpus.sort(key=_slowness)
+    several = branch(machine.driver_version) >= SEES_SEVERAL
     value = environment("CUDA_VISIBLE_DEVICES")
-    return ordered if value is None else _chosen(ordered, value)
+    if value is None:
+        chosen = _seen(gpus, several)
+    elif value.startswith(UUID_PREFIXES):
+        chosen = _chosen(_all(gpus), value, _by_uuid)
+    else:
+        chosen = _chosen(_seen(gpus, several), value, _by_index)
+    return _several(chosen) if several else _single(chosen)
+
+
+def _seen(gpus: list[Device], several: bool) -> list[Device]:
+    """What indices count: GPUs, and for one in MIG mode what can be seen of it."""
+    seen: list[Device] = []
+    for gpu in gpus:
+        if not gpu.mig.current:
+            seen.append(gpu)
+        else:
+            seen += _several(gpu.partitions) if several else gpu.partitions[:1]
+    return seen
+
+
+def _all(gpus: list[Device]) -> list[Device]:
+    """What a UUID can name."""
+    found: list[Device] = []
+    for gpu in gpus:
+        found += gpu.partitions if gpu.mig.current else [gpu]
+    return found
+
+
+def _several(chosen: Sequence[Device]) -> list[Device]:
+    """Of each GPU instance, the first compute instance; and every whole GPU."""
+    known: list[tuple[int, Sequence[int]]] = []
+    kept = []
+    for device in chosen:
+        if (device.index, device.places) not in known:
+            known.append((device.index, device.places))
+            kept.append(device)
+    return kept
+
+
+def _single(chosen: list[Device]) -> list[Device]:
+    """The first compute instance alone, if there is one."""
+    instances = [device for device in chosen if device.place]
+    return instances[:1] or chosen
 
 
 def environment(name: str) -> Optional[str]:
@@ -49,11 +105,12 @@ def _slowness(device: Device) -> int:
     return -device.processor.cores * (device.clocks.sm.max or 1)
 
 
-def _chosen(devices: list[Device], value: str) -> list[Device]:
-    by_uuid = value.startswith(UUID_PREFIXES)
+def _chosen(
+    devices: list[Device], value: str, find: Callable[[list[Device], str], Optional[Device]]
+) -> list[Device]:
     chosen: list[Device] = []
     for entry in value.split(","):
-        device = _by_uuid(devices, entry) if by_uuid else _by_index(devices, entry)
+        device = find(devices, entry)
         if device is None:
             break
         if device in chosen:
@@ -65,8 +122,17 @@ def _chosen(devices: list[Device], value: str) -> list[Device]:
 def _by_uuid(devices: list[Device], entry: str) -> Optional[Device]:
     if not entry.startswith(UUID_PREFIXES):
         return None
-    meant = [device for device in devices if device.uuid.startswith(entry)]
+    if "/" in entry:
+        meant = [device for device in devices if device.place and entry == _old_name(device)]
+    else:
+        meant = [device for device in devices if device.uuid.startswith(entry)]
     return meant[0] if len(meant) == 1 else None
+
+
+def _old_name(device: Device) -> str:
+    """The name of a compute instance before driver 470."""
+    gpu_instance, compute_instance = device.instance(device.place) or (0, 0)
+    return f"MIG-{device.gpu_uuid}/{gpu_instance}/{compute_instance}"
 
 
 def _by_index(devices: list[Device], entry: str) -> Optional[Device]:

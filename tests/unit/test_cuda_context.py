@@ -75,9 +75,9 @@ def test_memory_of_the_current_device(client: Client, machine: Machine) -> None:
     create(client, 1)
     free, total = c_size_t(), c_size_t()
     client.cuMemGetInfo_v2(byref(free), byref(total))
-    memory = machine.devices[1].memory
-    assert total.value == memory.total - memory.reserved
-    assert total.value - free.value == 10 << 30
+    device = machine.devices[1]
+    assert total.value == device.memory.total - device.memory.reserved
+    assert total.value - free.value == (10 << 30) + device.context_memory
     client.cuMemGetInfo_v2(None, byref(total))
     client.cuMemGetInfo_v2(byref(free), None)
     client.cuMemGetInfo_v2(None, None)

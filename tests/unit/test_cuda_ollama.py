@@ -53,10 +53,11 @@ def expected(scenario: Scenario) -> list[str]:
     gpus = [
         f"id={gpu.uuid} compute={gpu.compute_capability[0]}.{gpu.compute_capability[1]} "
         f"name={gpu.name} total={gpu.memory.total - gpu.memory.reserved} "
-        f"available={gpu.memory.free}"
+        f"available={gpu.memory.free - gpu.context_memory}"
         for gpu in machine.devices
     ]
-    again = [f"again available={gpu.memory.free}" for gpu in machine.devices]
+    free = [gpu.memory.free - gpu.context_memory for gpu in machine.devices]
+    again = [f"again available={size}" for size in free]
     return [version, *gpus, version, *again]
 
 
