@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from emulator import Change, Fault, Gpu, Loader, Scenario
+from emulator import Change, Fault, Gpu, Kernel, Loader, Scenario
 from emulator.cli import cli
 from emulator.machine import DRIVERS
 from emulator.scenario import load, names
@@ -25,6 +25,7 @@ TABLES = {
     "`[[gpu]]`": Gpu,
     "`[[fault]]`": Fault,
     "`[[change]]`": Change,
+    "`[[kernel]]`": Kernel,
     "A state in `[loader]`": Loader,
 }
 TITLES = {"nvml": "NVML, function by function", "cuda": "The CUDA driver, function by function"}
@@ -63,7 +64,7 @@ def scenario() -> str:
     parts = [f"# A scenario's keys\n\n{NOTE}"]
     for title, kind in TABLES.items():
         parts.append(f"## {title}\n\n| key | what it is |\n|---|---|")
-        keys = {"gpus": "gpu", "faults": "fault", "changes": "change"}
+        keys = {"gpus": "gpu", "faults": "fault", "changes": "change", "kernels": "kernel"}
         parts += [
             f"| `{keys.get(key, key)}` | {text.replace('``', '`').replace('|', '&#124;')} |"
             for key, text in descriptions(kind).items()

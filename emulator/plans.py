@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import Any
 
 from . import scenario as scenarios
@@ -30,4 +31,15 @@ def find_scenario(scenario: Scenario | str | os.PathLike[str] | None) -> Scenari
 
 def plan_of(scenario: Scenario) -> dict[str, Any]:
     """The plan of `scenario`; ScenarioError when it cannot be played."""
-    return resolve(scenario, vocabulary()) | {"handlers": handlers()}
+    return resolve(scenario, vocabulary()) | {"handlers": _placed()}
+
+
+@cache
+def _placed() -> dict[str, dict[str, str]]:
+    """API -> module -> the functions that it has handlers for: a plan is read in each process."""
+    placed: dict[str, dict[str, str]] = {}
+    for api, modules in handlers().items():
+        found = placed.setdefault(api, {})
+        for function, module in modules.items():
+            found[module] = f"{found[module]} {function}" if module in found else function
+    return placed

@@ -31,7 +31,7 @@ def apis() -> dict[str, Api]:
 def handlers() -> dict[str, dict[str, str]]:
     """API -> function -> the module of that API's package that has its handler.
 
-    A plan carries this, so that a foreign process imports just the modules that it needs.
+    Plans say it, so that a foreign process imports just the modules that it needs.
     """
     for package in (nvml, cuda):
         for module in iter_modules(package.__path__):

@@ -103,6 +103,11 @@ class Library:
         # The Python function of what the plan has under `run`.
         self.find_function: Callable[[Any], Callable[..., Any]]
         self.say_once: Callable[[str], None] = lambda text: None  # one line on stderr
+        # Says once that a scenario's function, as the plan has it, failed with an error; False if
+        # not it is to blame but a signal handler of the host.
+        self.blames: Callable[[str, Any, BaseException], bool] = lambda text, what, error: True
+        # Remembers what was asked for and not done, which a strict scenario fails on.
+        self.miss: Callable[[str], None] = lambda name: None
         # Where the loaded stub has a function; 0 for a name that it does not export.
         self.symbol_address: Callable[[str], int] = lambda name: 0
         self._handles: dict[str, Handles] = {}
@@ -129,11 +134,13 @@ class Library:
         for handles in self._handles.values():
             handles.clear()
 
-    def early_checks(self, function: str) -> Iterable[tuple[str, int, bool]]:
+    def early_checks(self, function: str) -> Iterable[tuple[Sequence[str], str, int, bool]]:
         """What `function` looks at before it asks whether the library is initialised.
 
-        A parameter's C name, the code returned when it is zero, and whether only from the first
-        init on (`asked`). An empty name: the code that stands for "not initialised".
+        Parameters by their C names; "=" when the code is returned because all are zero, "~"
+        because they are no number and no handle that could be right, uninitialised; the code; and
+        whether only from the first init on (`asked`). Without parameters: the code that stands for
+        "not initialised".
         """
         return ()
 
@@ -148,8 +155,8 @@ class Library:
         """What handlers of `function` may take beside its parameters: name -> Python literal."""
         return {}
 
-    def failed_with(self, code: int) -> None:
-        """A fault of the scenario has answered a call with `code`: what follows from that."""
+    def failed_with(self, function: str, code: int) -> None:
+        """A fault of the scenario has answered `function` with `code`: what follows from that."""
 
     def describe(self, obj: Any, value: int) -> str:
         """How a trace names the object behind a handle; `obj` is None when there is none."""
@@ -202,6 +209,7 @@ class Api:
         self._types: Optional[Types] = None
         self.handlers: dict[str, Handler] = {}  # those imported so far
         self.modules: dict[str, str] = {}  # function -> module that has its handler
+        self._placed: Optional[Mapping[str, str]] = None
         self._rows: dict[str, str] = functions.FUNCTIONS
         self._names: list[str] = []
         self._functions: dict[int, Function] = {}  # those read so far, by slot
@@ -215,9 +223,22 @@ class Api:
             self._types = Types(tables.NAMES, tables.STRUCTS, tables.ENUMS)
         return self._types
 
+    def place(self, modules: Mapping[str, str]) -> None:
+        """Say which modules of the package have handlers: each with its functions' names."""
+        if modules is not self._placed:
+            self._placed = modules
+            self.modules = {
+                name: module for module, names in modules.items() for name in names.split()
+            }
+
     def is_handled(self, name: str) -> bool:
         """Whether some module has a handler for this function."""
         return name in self.modules
+
+    def is_anytime(self, name: str) -> bool:
+        """Whether the handler that was imported for this function works uninitialised."""
+        known = self.handlers.get(name)
+        return known is not None and known.anytime
 
     def handler(self, name: str) -> Optional[Handler]:
         """The handler of this function, its module imported now; None when there is none."""

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["Function", "Parameter", "snake_case"]
 
 
+# Parameters that Python has other uses for the names of.
+KEYWORDS = {"from": "from_"}
+
+
 def snake_case(name: str) -> str:
     """`pciBusId` -> `pci_bus_id`: how handlers spell a C parameter's name."""
     letters = []
@@ -40,7 +44,7 @@ class Parameter:
         head, _, spelling = text.partition(": ")
         direction, _, name = head.rpartition(" ")
         self.name = name
-        self.key = snake_case(name)
+        self.key = KEYWORDS.get(name) or snake_case(name)
         self.direction = direction or "value"
         spelling, bracket, length = spelling.partition("[")
         self.versions = spelling.split("|")

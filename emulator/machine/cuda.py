@@ -37,6 +37,41 @@ DERIVED: dict[str, Callable[[Device], int | None]] = {
     "PAGEABLE_MEMORY_ACCESS": lambda device: int(device.addressing_mode in ("HMM", "ATS")),
     # A board with one GPU is a group of its own.
     "MULTI_GPU_BOARD_GROUP_ID": lambda device: device.index,
+    # Flushing in streams is for Tegra and POWER: 0 on GB200 and GB10 in public reports. The forms
+    # before CUDA 11.7 need a kernel module's option that is off (NVreg_EnableStreamMemOPs).
+    "CAN_FLUSH_REMOTE_WRITES": lambda device: 0,
+    "CAN_USE_STREAM_MEM_OPS_V1": lambda device: 0,
+    "CAN_USE_64_BIT_STREAM_MEM_OPS_V1": lambda device: 0,
+    "CAN_USE_STREAM_WAIT_VALUE_NOR_V1": lambda device: 0,
+    "DEFERRED_MAPPING_CUDA_ARRAY_SUPPORTED": lambda device: 1,
+    # Needs the open kernel modules; these are the proprietary ones.
+    "DMA_BUF_SUPPORTED": lambda device: 0,
+    "HOST_ALLOC_DMA_BUF_SUPPORTED": lambda device: 0,
+    # What others write is in order for the device that owns the memory from Hopper on: NCCL
+    # flushes for older ones alone.
+    "GPU_DIRECT_RDMA_WRITES_ORDERING": lambda device: (
+        100 if device.compute_capability >= (9, 0) else 0
+    ),
+    "HANDLE_TYPE_FABRIC_SUPPORTED": lambda device: int(device.fabric.state == "COMPLETED"),
+    # One host node, number 0; the GPU's own memory is none.
+    "HOST_NUMA_ID": lambda device: 0,
+    "NUMA_ID": lambda device: -1,
+    "HOST_MEMORY_POOLS_SUPPORTED": lambda device: 1,
+    "HOST_NUMA_MEMORY_POOLS_SUPPORTED": lambda device: 1,
+    "HOST_NUMA_MULTINODE_IPC_SUPPORTED": lambda device: 0,
+    "HOST_NUMA_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED": lambda device: 1,
+    "HOST_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED": lambda device: 1,
+    "READ_ONLY_HOST_REGISTER_SUPPORTED": lambda device: int(device.addressing_mode == "ATS"),
+    # A link with native atomics, Windows's graphics, POWER's and Grace's function pointers.
+    "ONLY_PARTIAL_HOST_NATIVE_ATOMIC_SUPPORTED": lambda device: 0,
+    "D3D12_CIG_SUPPORTED": lambda device: 0,
+    "VULKAN_CIG_SUPPORTED": lambda device: 0,
+    "UNIFIED_FUNCTION_POINTERS": lambda device: 0,
+    # A product that says nothing of these has none of them (GeForce).
+    "GENERIC_COMPRESSION_SUPPORTED": lambda device: 0,
+    "GPU_DIRECT_RDMA_SUPPORTED": lambda device: 0,
+    "GPU_DIRECT_RDMA_WITH_CUDA_VMM_SUPPORTED": lambda device: 0,
+    "GPU_DIRECT_RDMA_FLUSH_WRITES_OPTIONS": lambda device: 0,
     "PCI_DOMAIN_ID": lambda device: device.pci.domain,
     "PCI_BUS_ID": lambda device: device.pci.bus,
     "PCI_DEVICE_ID": lambda device: device.pci.device,

@@ -7,7 +7,7 @@ from .groups import GROUPS, build
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from .board import Board, Gsp, Inforom
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .links import Fabric, NvLink
     from .memory import Memory, Region
     from .modes import Accounting, Mig
+    from .partition import Partition
     from .pci import Pci
     from .power import Power
     from .processes import Process
@@ -47,6 +48,8 @@ class Device(Figures):
 
     __slots__ = (
         "_groups",
+        "_outages",
+        "_partitions",
         "_table",
         "accounting",
         "addressing_mode",
@@ -142,11 +145,15 @@ class Device(Figures):
     processes: list[Process]
 
     def __init__(self, table: Mapping[str, Any]) -> None:
+        put = super().__setattr__
         for name in _OWN:
-            setattr(self, name, table.get(name))
+            put(name, table.get(name))
+        put("_outages", 0)
+        self._outages: int
         self.compute_capability = (table["compute_capability"][0], table["compute_capability"][1])
         self._table = table
         self._groups: dict[str, Any] = {}
+        self._partitions: tuple[Any, list[Partition]] = (None, [])
 
     if not TYPE_CHECKING:  # to a type checker, a class with __getattr__ would have every name
 
@@ -162,6 +169,17 @@ class Device(Figures):
             setattr(self, name, group)
             return group
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Count the failures; the loop in `__init__` goes by."""
+        super().__setattr__(name, value)
+        if name == "failure" and value:
+            super().__setattr__("_outages", self._outages + 1)
+
+    @property
+    def outages(self) -> int:
+        """How often it has failed since the scenario's start: what it held before is gone."""
+        return self._outages
+
     def cuda_attribute(self, name: str) -> int | None:
         """Return a CUDA device attribute by its header name without CU_DEVICE_ATTRIBUTE_.
 
@@ -172,11 +190,49 @@ class Device(Figures):
         return attribute(self, name)
 
     @property
+    def gpu_uuid(self) -> str:
+        """The UUID of the whole GPU."""
+        return self.uuid
+
+    @property
+    def place(self) -> int:
+        """In the ledger, the first of the device's seats is its own."""
+        return 0
+
+    @property
+    def places(self) -> Sequence[int]:
+        """The device's seats in the ledger: one more for each instance it can be divided into."""
+        return range(1 + (self.mig.max_instances or 0))
+
+    @property
+    def partitions(self) -> list[Partition]:
+        """The MIG devices that it is divided into; none while MIG is off."""
+        mig = self.mig
+        if not mig.current or not mig.instances:
+            return []
+        if self._partitions[0] is not mig.instances:
+            from .partition import partitions
+
+            self._partitions = (mig.instances, partitions(self))
+        return self._partitions[1]
+
+    def instance(self, place: int) -> tuple[int, int] | None:
+        """The ids of the GPU instance and the compute instance that have a seat in the ledger."""
+        for partition in self.partitions:
+            if partition.place == place:
+                return partition.gpu_instance, partition.compute_instance
+        return None
+
+    @property
     def context_memory(self) -> int:
         """Bytes that a CUDA context takes on this device."""
+        return self.context_memory_of(self.processor)
+
+    def context_memory_of(self, processor: Processor) -> int:
+        """Bytes that a CUDA context takes for all of the GPU's multiprocessors, or for some."""
         if self.memory.context is not None:
             return self.memory.context
-        return self.processor.multiprocessors * CONTEXT_MEMORY
+        return processor.multiprocessors * CONTEXT_MEMORY
 
     def __repr__(self) -> str:
         return f"Device(index={self.index}, name={self.name!r}, uuid={self.uuid!r})"

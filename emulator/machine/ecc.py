@@ -95,6 +95,12 @@ class Ecc(Figures):
         self.aggregate = EccCounts(table.get("aggregate", {}))
         self.sram_sources = SramSources(table.get("sram_sources", {}))
 
+    def fail(self) -> None:
+        """Count an error in DRAM that could not be corrected, where the product counts them."""
+        for counts in (self.volatile, self.aggregate):
+            if counts.dram_uncorrectable is not None:
+                counts.dram_uncorrectable += 1
+
 
 class RetiredPages(Figures):
     """Page retirement (before Ampere): addresses retired by cause. All None if not supported."""

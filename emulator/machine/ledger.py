@@ -1,43 +1,262 @@
-"""What the processes of a machine hold of its devices."""
+"""What the processes of a machine hold of its devices: bytes and contexts.
+
+Each process has a record (see `records`) with a seat for each device: what it holds there. A device
+that can be divided has more seats, one for each instance that it may be divided into. What all
+processes hold of a device is the sum over the records of those that live: one that is killed gives
+back everything at once. To take something is to look at the sum and to write one's own record under
+the records' mutex; to give back is to write one's own record.
+"""
 
 from __future__ import annotations
 
+from _thread import RLock
+from time import time_ns
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .device import Device
+    from collections.abc import Sequence
+    from typing import Callable, Optional, Protocol
 
-__all__ = ["Ledger"]
+    from .device import Device
+    from .memory import Memory
+    from .processes import Process
+    from .records import Records
+
+    class Seated(Protocol):
+        """A device, or an instance of one."""
+
+        index: int
+        compute_mode: str
+        memory: Memory
+        processes: list[Process]
+
+        @property
+        def place(self) -> int:
+            """Which of the device's seats is its own: the first is the whole device's."""
+
+        @property
+        def places(self) -> Sequence[int]:
+            """Which of the device's seats hold its memory."""
+
+        def instance(self, place: int) -> Optional[tuple[int, int]]:
+            """The ids of the instances that have a seat."""
+
+
+__all__ = ["Ledger", "TakenError"]
+
+#: Words of a record: the process id, when it came (nanoseconds since the epoch), its name, and from
+#: SEATS on for each seat the bytes and the contexts.
+SINCE, NAME, SEATS = 1, 2, 34
+NAME_SIZE = 8 * (SEATS - NAME)
+
+
+class TakenError(Exception):
+    """The device is in a mode in which one process has it to itself, and another has it."""
 
 
 class Ledger:
-    """Bytes that processes hold, by device. (For now: of this process.)"""
+    """Bytes and contexts that processes hold, by device.
 
-    def __init__(self, devices: list[Device]) -> None:
-        self._held: dict[Device, int] = {}
+    Args:
+        devices: the machine's; those of a plan, none is added later.
 
-    def held(self, device: Device) -> int:
+    Attributes:
+        folder: that the processes of a machine share; empty: only forked children share it.
+        say_once: told in a line, each but once, what is wrong with the file.
+    """
+
+    def __init__(self, devices: Sequence[Device]) -> None:
+        self.folder = ""
+        self.say_once: Callable[[str], object] = str
+        self._devices = devices
+        self._first: list[int] = []  # the first of each device's seats
+        self._mine: list[int] = []  # what this process's record has from SEATS on
+        self._pid = 0
+        self._records: Optional[Records] = None
+        self._lock = RLock()
+
+    def open(self) -> Records:
+        """The records, opened when first asked for."""
+        with self._lock:
+            if self._records is None:
+                from .records import Records  # here, as most processes hold nothing
+
+                count = 0
+                for device in self._devices:
+                    self._first.append(count)
+                    count += len(device.places)
+                self._mine = [0] * (2 * count)
+                path = self.folder and self.folder + "/ledger"
+                layout = " ".join(device.uuid for device in self._devices)
+                self._records = Records(path, SEATS + 2 * count, layout, self.say_once)
+            return self._records
+
+    def fork(self) -> None:
+        """A child is about to be forked, which will share the records if they are there."""
+        if not self.folder:
+            self.open()
+
+    def renew_lock(self) -> None:
+        """In a fork's child, forget locks that other threads of the parent hold."""
+        self._lock = RLock()
+        if self._records is not None:
+            self._records.renew_lock()
+
+    # ---- what is held
+
+    def held(self, device: Seated) -> int:
         """Bytes that all live processes hold of a device."""
-        return self._held.get(device, 0)
+        records = self._records or self.open()
+        return sum(map(self._sum, self._columns(device))) if records.words[0] else 0
 
-    def free(self, device: Device) -> int:
+    def used(self, device: Seated) -> int:
+        """Bytes of a device in use: what the scenario says, and what processes hold."""
+        memory = device.memory
+        return min(memory.used + self.held(device), memory.usable)
+
+    def free(self, device: Seated) -> int:
         """Bytes of a device that a process can still take."""
-        return device.memory.free - self.held(device)
+        return device.memory.usable - self.used(device)
 
-    def take(self, device: Device, size: int) -> bool:
+    def processes(self, device: Seated) -> list[Process]:
+        """The live processes that have a context on a device, each with its bytes there."""
+        records = self._records or self.open()
+        if not records.words[0]:
+            return []
+        return [
+            self._process(records.base(index), column, device.instance(place))
+            for place, column in zip(device.places, self._columns(device))
+            for index in self._live(column + 1)
+        ]
+
+    def _process(self, base: int, column: int, ids: Optional[tuple[int, int]]) -> Process:
+        from .processes import Process
+
+        words = self.open().words
+        name = words[base + NAME : base + SEATS].tobytes().partition(b"\0")[0]
+        gpu_instance, compute_instance = ids or (None, None)
+        return Process(
+            {
+                "pid": words[base],
+                "name": name.decode("utf-8", "replace"),
+                "type": "C",
+                "used_memory": words[base + column],
+                "gpu_instance": gpu_instance,
+                "compute_instance": compute_instance,
+            }
+        )
+
+    def _column(self, device: Seated) -> int:
+        """Which word of a record has this process's bytes on a device; the contexts follow."""
+        return SEATS + 2 * (self._first[device.index] + device.place)
+
+    def _columns(self, device: Seated) -> list[int]:
+        """The same of all that are part of a device, or share its memory."""
+        return [SEATS + 2 * (self._first[device.index] + place) for place in device.places]
+
+    def _sum(self, column: int) -> int:
+        records = self.open()
+        return sum(records.words[records.base(index) + column] for index in self._live(column))
+
+    def _live(self, column: int) -> list[int]:
+        """The live records in which a word is not 0; those of the dead are cleared."""
+        records = self.open()
+        marked = [i for i, word in enumerate(records.column(column, records.claimed)) if word]
+        if not marked:
+            return []
+        records.check()
+        live = [index for index in marked if records.lives(index)]
+        if len(live) < len(marked):
+            with records:
+                records.bury()
+        return live
+
+    # ---- taking and giving
+
+    def take(self, device: Seated, size: int) -> bool:
         """Let this process hold `size` bytes more; False, and nothing done, if there is no room."""
-        if size > self.free(device):
-            return False
-        self._held[device] = self.held(device) + size
-        return True
+        return self._take(device, size, 0)
 
-    def give(self, device: Device, size: int) -> None:
+    def give(self, device: Seated, size: int) -> None:
         """Give bytes back."""
-        self._held[device] -= size
+        self._give(device, size, 0)
 
-    def enter(self, device: Device, size: int) -> bool:
-        """Take the memory of a context, which makes this process one of the device's."""
-        return self.take(device, size)
+    def enter(self, device: Seated, size: int) -> bool:
+        """Take the memory of a context, which makes this process one of the device's.
 
-    def leave(self, device: Device, size: int) -> None:
+        Raises:
+            TakenError: another process has the device, whose compute mode allows one.
+        """
+        return self._take(device, size, 1)
+
+    def leave(self, device: Seated, size: int) -> None:
         """Give back a context's memory."""
-        self.give(device, size)
+        self._give(device, size, 1)
+
+    def _take(self, device: Seated, size: int, contexts: int) -> bool:
+        records = self._records or self.open()
+        with records:
+            base = self._record(records)
+            if contexts and device.compute_mode.startswith("EXCLUSIVE"):
+                self._check_alone(records, device)
+            if base is None or not self._fits(records, device, size):
+                return False
+            self._write(records, base, self._column(device), size, contexts)
+            return True
+
+    def _check_alone(self, records: Records, device: Seated) -> None:
+        """Raise TakenError if another process computes on a device, there or in the scenario."""
+        others = any("C" in process.type for process in device.processes)
+        for column in self._columns(device):
+            others = others or not all(map(records.is_mine, self._live(column + 1)))
+        if others:
+            raise TakenError
+
+    def _give(self, device: Seated, size: int, contexts: int) -> None:
+        records = self._records or self.open()
+        records.check()
+        base = records.mine()
+        if base is None:
+            with records:
+                base = self._record(records)
+        if base is not None:
+            self._write(records, base, self._column(device), -size, -contexts)
+
+    def _fits(self, records: Records, device: Seated, size: int) -> bool:
+        """Whether there is room; only if there is none with them are the dead looked for."""
+        room = device.memory.usable - device.memory.used - size
+        claimed = records.claimed
+        columns = [records.column(column, claimed) for column in self._columns(device)]
+        return sum(map(sum, columns)) <= room or self.held(device) <= room
+
+    def _write(self, records: Records, base: int, column: int, size: int, contexts: int) -> None:
+        with self._lock:
+            mine, seat = self._mine, column - SEATS
+            mine[seat] = max(mine[seat] + size, 0)
+            mine[seat + 1] = max(mine[seat + 1] + contexts, 0)
+            records.words[base + column] = mine[seat]
+            records.words[base + column + 1] = mine[seat + 1]
+
+    def _record(self, records: Records) -> Optional[int]:
+        """Where this process's record begins: made, under the mutex, if there is none."""
+        base = records.mine()
+        if base is None:
+            if records.pid != self._pid:  # in a fork's child: it is the parent that holds these
+                self._pid, self._mine = records.pid, [0] * len(self._mine)
+            base = records.claim()
+            if base is not None:
+                records.words[base + SINCE] = time_ns()
+                name = _program()[: NAME_SIZE - 1].ljust(NAME_SIZE, b"\0")
+                records.words[base + NAME : base + SEATS] = memoryview(name).cast("Q")
+                for place, word in enumerate(self._mine, base + SEATS):
+                    records.words[place] = word
+        return base
+
+
+def _program() -> bytes:
+    """What this program was called as; nvidia-smi shows processes by that."""
+    try:
+        with open("/proc/self/cmdline", "rb", buffering=0) as file:
+            return file.read(NAME_SIZE).partition(b"\0")[0]
+    except OSError:
+        return b""

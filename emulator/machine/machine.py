@@ -96,6 +96,7 @@ class Machine:
     def renew_lock(self) -> None:
         """Forget a lock that a thread of a fork's parent holds."""
         self.lock = RLock()
+        self.ledger.renew_lock()
         if self._schedule is not None:
             self._schedule.taking = False
 

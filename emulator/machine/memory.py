@@ -44,5 +44,5 @@ class Memory(Figures):
 
     @property
     def free(self) -> int:
-        """Bytes that a process can still allocate."""
+        """Bytes that the scenario leaves to processes; what they hold of these is the ledger's."""
         return self.total - self.reserved - self.used

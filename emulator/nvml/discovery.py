@@ -55,9 +55,10 @@ def handle_by_serial(nvml: Nvml, serial: str) -> Device:
     return find(nvml, lambda device: device.serial == serial)
 
 
+# Without "GPU-", too: cuda.core looks its devices up so, and its tests hold that they are found.
 @implements("nvmlDeviceGetHandleByUUID")
 def handle_by_uuid(nvml: Nvml, uuid: str) -> Device:
-    return find(nvml, lambda device: device.uuid == uuid)
+    return find(nvml, lambda device: uuid in (device.uuid, device.uuid[4:]))
 
 
 @implements("nvmlDeviceGetHandleByUUIDV")

@@ -12,7 +12,7 @@ from . import _status as status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Iterable, Mapping
+    from typing import Any, Callable, Iterable, Mapping, Sequence
 
     from ..machine import Device, Machine
 
@@ -88,10 +88,10 @@ class Nvml(Library):
         self.inits = max(self.inits - 1, 0)
         self.ready = self.inits > 0
 
-    def early_checks(self, function: str) -> Iterable[tuple[str, int, bool]]:
+    def early_checks(self, function: str) -> Iterable[tuple[Sequence[str], str, int, bool]]:
         """The real 470 and 525 say their version only after an init, the real 535 to 555 always."""
         if function == "nvmlSystemGetNVMLVersion" and branch(self.machine.driver_version) < 535:
-            return (("", status.UNINITIALIZED, False),)
+            return (((), "=", status.UNINITIALIZED, False),)
         return ()
 
     def describe(self, obj: Any, value: int) -> str:

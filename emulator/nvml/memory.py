@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .library import implements, implements_each
+from .library import Nvml, implements, implements_each
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,24 +12,24 @@ __all__: list[str] = []
 
 
 @implements("nvmlDeviceGetMemoryInfo")
-def memory_info(device: Device) -> dict[str, int]:
+def memory_info(nvml: Nvml, device: Device) -> dict[str, int]:
     """The struct without a field for it counts what the driver reserves as used."""
-    memory = device.memory
+    memory, used = device.memory, nvml.machine.ledger.used(device)
     return {
         "total": memory.total,
-        "used": memory.used + memory.reserved,
-        "free": memory.free,
+        "used": memory.reserved + used,
+        "free": memory.usable - used,
     }
 
 
 @implements("nvmlDeviceGetMemoryInfo_v2")
-def memory_info_v2(device: Device) -> dict[str, int]:
-    memory = device.memory
+def memory_info_v2(nvml: Nvml, device: Device) -> dict[str, int]:
+    memory, used = device.memory, nvml.machine.ledger.used(device)
     return {
         "total": memory.total,
         "reserved": memory.reserved,
-        "used": memory.used,
-        "free": memory.free,
+        "used": used,
+        "free": memory.usable - used,
     }
 
 

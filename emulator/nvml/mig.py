@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from . import _status as status
-from .library import NvmlError, implements, implements_each
+from .library import Nvml, NvmlError, implements, implements_each
+from .processes import all_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,13 +21,13 @@ def check(device: Device) -> None:
 
 
 @implements("nvmlDeviceSetMigMode")
-def set_mode(device: Device, mode: int) -> int:
+def set_mode(nvml: Nvml, device: Device, mode: int) -> int:
     """Switched at once on an idle device; the answer is the activation's own status."""
     check(device)
     if mode > 1:
         raise NvmlError(status.INVALID_ARGUMENT)
     device.mig.pending = bool(mode)
-    if device.processes:
+    if all_of(nvml, device):
         return status.IN_USE
     device.mig.current = device.mig.pending
     return status.SUCCESS

@@ -94,5 +94,5 @@ def perform(
     elif put is None:
         return status.NOT_SUPPORTED
     else:
-        put(device, words)
+        put(nvml, device, words)
     return status.SUCCESS

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from ..machine import Device, Process
 
-__all__ = ["COMPUTE", "GRAPHICS", "MPS", "info", "of_kind"]
+__all__ = ["COMPUTE", "GRAPHICS", "MPS", "all_of", "info", "of_kind"]
 
 #: The types of processes that each list holds; one that computes and draws is in two of them.
 COMPUTE = ("C", "C+G", "M+C")
@@ -22,9 +22,14 @@ NO_INSTANCE = 0xFFFFFFFF  # NVML_INVALID_GPU_INSTANCE_ID: not in a MIG instance
 UNKNOWN_SIZE = (1 << 64) - 1  # NVML_VALUE_NOT_AVAILABLE as the struct holds it
 
 
-def of_kind(device: Device, types: tuple[str, ...]) -> list[Process]:
+def all_of(nvml: Nvml, device: Device) -> list[Process]:
+    """The processes of a device: the scenario's, then those that are there."""
+    return [*device.processes, *nvml.machine.ledger.processes(device)]
+
+
+def of_kind(nvml: Nvml, device: Device, types: tuple[str, ...]) -> list[Process]:
     """The processes of a device that are of one of `types`."""
-    return [process for process in device.processes if process.type in types]
+    return [process for process in all_of(nvml, device) if process.type in types]
 
 
 def instance(number: Optional[int]) -> int:
@@ -41,8 +46,8 @@ def info(process: Process) -> dict[str, Any]:
     }
 
 
-def listing(types: tuple[str, ...]) -> Callable[[Device], list[dict[str, Any]]]:
-    return lambda device: [info(process) for process in of_kind(device, types)]
+def listing(types: tuple[str, ...]) -> Callable[[Nvml, Device], list[dict[str, Any]]]:
+    return lambda nvml, device: [info(process) for process in of_kind(nvml, device, types)]
 
 
 for kind, types in (("Compute", COMPUTE), ("Graphics", GRAPHICS), ("MPSCompute", MPS)):
@@ -50,13 +55,22 @@ for kind, types in (("Compute", COMPUTE), ("Graphics", GRAPHICS), ("MPSCompute",
         implements(f"nvmlDeviceGet{kind}RunningProcesses{version}")(listing(types))
 
 
+@implements("nvmlSystemGetProcessName")
+def process_name(nvml: Nvml, pid: int) -> str:
+    for device in nvml.devices:
+        for process in all_of(nvml, device):
+            if process.pid == pid:
+                return process.name
+    raise NvmlError(status.NOT_FOUND)
+
+
 @implements("nvmlDeviceGetRunningProcessDetailList")
-def details(device: Device, plist: Any) -> dict[str, Any]:
+def details(nvml: Nvml, device: Device, plist: Any) -> dict[str, Any]:
     """The list lies where the client's struct points; its modes are in the order of the types."""
     modes = (COMPUTE, GRAPHICS, MPS)
     if plist.mode >= len(modes):
         raise NvmlError(status.INVALID_ARGUMENT)
-    found = listing(modes[plist.mode])(device)
+    found = listing(modes[plist.mode])(nvml, device)
     capacity, plist.numProcArrayEntries = plist.numProcArrayEntries, len(found)
     if len(found) > capacity:
         raise NvmlError(status.INSUFFICIENT_SIZE)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ..machine import Device
 
-    Put = Callable[[Device, tuple[int, ...]], None]
+    Put = Callable[[Nvml, Device, tuple[int, ...]], None]
     Free = Callable[[Nvml, tuple[int, ...]], None]
 
 __all__ = ["FREE", "slots_of"]
@@ -42,7 +42,7 @@ ENTRY = [*ENTRY_525[:-1], ("usedGpuCcProtectedMemory", ctypes.c_ulonglong), ENTR
 def number(read: Callable[[Device], Optional[int]]) -> Put:
     """A slot that puts out one number."""
 
-    def put(device: Device, words: tuple[int, ...]) -> None:
+    def put(nvml: Nvml, device: Device, words: tuple[int, ...]) -> None:
         ctypes.c_int.from_address(words[1]).value = known(read(device))
 
     return put
@@ -58,7 +58,7 @@ def known(value: Any) -> Any:
 def text(read: Callable[[Device], Optional[str]], length: int = 0) -> Put:
     """A slot that puts out a string: (device, char *, unsigned length), or of a fixed length."""
 
-    def put(device: Device, words: tuple[int, ...]) -> None:
+    def put(nvml: Nvml, device: Device, words: tuple[int, ...]) -> None:
         put_text(known(read(device)), words[1], length or words[2] & UINT)
 
     return put
@@ -77,8 +77,8 @@ def processes(types: tuple[str, ...], fields: list[Any] = ENTRY) -> Put:
     """
     entry_type: Any = type("Entry", (ctypes.Structure,), {"_fields_": fields})
 
-    def put(device: Device, words: tuple[int, ...]) -> None:
-        found = of_kind(device, types)
+    def put(nvml: Nvml, device: Device, words: tuple[int, ...]) -> None:
+        found = of_kind(nvml, device, types)
         counter = ctypes.c_uint.from_address(words[1])
         capacity, counter.value = counter.value, len(found)
         if len(found) > capacity:
@@ -91,13 +91,13 @@ def processes(types: tuple[str, ...], fields: list[Any] = ENTRY) -> Put:
     return put
 
 
-def atomics(device: Device, words: tuple[int, ...]) -> None:
+def atomics(nvml: Nvml, device: Device, words: tuple[int, ...]) -> None:
     """Without any operation listed the row is N/A, as a mask of zero is."""
     for index, operations in enumerate((device.pci.atomics_outbound, device.pci.atomics_inbound)):
         ctypes.c_uint.from_address(words[1] + 4 * index).value = atomics_mask(operations or [])
 
 
-def link_ecc_errors(device: Device, words: tuple[int, ...]) -> None:
+def link_ecc_errors(nvml: Nvml, device: Device, words: tuple[int, ...]) -> None:
     count = link_of(device, words[1] & UINT).ecc_errors
     ctypes.c_ulonglong.from_address(words[4]).value = count
 
@@ -109,7 +109,7 @@ FIELDS: dict[int, Callable[[Device], Optional[int]]] = {
 }
 
 
-def field_values(device: Device, words: tuple[int, ...]) -> None:
+def field_values(nvml: Nvml, device: Device, words: tuple[int, ...]) -> None:
     """Like the public function, (device, count, nvmlFieldValue_t *), with other fields."""
     kind: Any = api.types["nvmlFieldValue_t"]
     for value in (kind * (words[1] & UINT)).from_address(words[2]):

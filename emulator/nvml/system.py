@@ -95,15 +95,6 @@ def cuda_driver_version(nvml: Nvml) -> int:
     return nvml.machine.cuda_version
 
 
-@implements("nvmlSystemGetProcessName")
-def process_name(nvml: Nvml, pid: int) -> str:
-    for device in nvml.devices:
-        for process in device.processes:
-            if process.pid == pid:
-                return process.name
-    raise NvmlError(status.NOT_FOUND)
-
-
 @implements("nvmlSystemGetHicVersion")
 def hic_version() -> list[Any]:
     """Host interface cards belong to S-class boxes, of which there are none."""

@@ -66,9 +66,11 @@ class Attachment:
         """Play `session` from here on, or nothing."""
         self.session = session
         if session is not None:
-            self.api.modules = session.plan["handlers"][self.api.name]
+            self.api.place(session.plan["handlers"][self.api.name])
             self.library.reset(session.machine, session.plan)
             self.library.find_function = session.find_function
+            self.library.blames = session.blames
+            self.library.miss = session.miss
             self.library.observer = session.observer.note if session.traced else None
         self.rebind()
 

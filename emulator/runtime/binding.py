@@ -104,14 +104,27 @@ class Binder:
 
     def _check_early(self) -> None:
         """Some functions look at arguments before they ask whether the library is initialised."""
-        for name, code, asked in self.library.early_checks(self.function.name):
-            when = "library.asked and " if asked else ""
-            if not name:
-                self.lines.append(f"if {when}not library.ready: return {code}")
-            for index, parameter in enumerate(self.parameters):
-                if parameter.name == name:
-                    zero = f"a{index} < {NULL_PAGE}" if parameter.is_pointer else f"not a{index}"
-                    self.lines.append(f"if {when}{zero}: return {code}")
+        for names, mark, code, asked in self.library.early_checks(self.function.name):
+            conditions = ["library.asked"] if asked else []
+            if mark == "~" or not names:
+                conditions.append("not library.ready")
+            conditions += [
+                self._far(index, parameter) if mark == "~" else self._zero(index, parameter)
+                for index, parameter in enumerate(self.parameters)
+                if parameter.name in names
+            ]
+            self.lines.append(f"if {' and '.join(conditions)}: return {code}")
+
+    def _zero(self, index: int, parameter: Parameter) -> str:
+        return f"a{index} < {NULL_PAGE}" if parameter.is_pointer else f"not a{index}"
+
+    def _far(self, index: int, parameter: Parameter) -> str:
+        """A forked child has handles that this library did give out."""
+        condition = f"not 0 <= a{index} < {NULL_PAGE}"
+        if not self._is_handle(parameter.type):
+            return condition
+        self.names[f"given{index}"] = self.library.handles(parameter.type).objects
+        return f"{condition} and a{index} not in given{index}"
 
     def _check_ready(self) -> None:
         if self._returns_status and not (self.handler and self.handler.anytime):

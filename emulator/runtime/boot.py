@@ -48,6 +48,11 @@ _attaching = allocate_lock()
 _unraisable = sys.unraisablehook
 
 
+def _forking() -> None:
+    if _session is not None:
+        _session.machine.ledger.fork()
+
+
 def _forked() -> None:
     global _attaching
     _attaching = allocate_lock()  # other threads of the parent may have held these
@@ -75,7 +80,7 @@ def _is_half(module: Any) -> bool:
     return bool(getattr(getattr(module, "__spec__", None), "_initializing", False))
 
 
-os.register_at_fork(after_in_child=_forked)
+os.register_at_fork(before=_forking, after_in_child=_forked)
 
 
 def attach(address: int) -> None:

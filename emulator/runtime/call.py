@@ -26,7 +26,9 @@ class Call:
         self.words = words
         self._rooms: Optional[dict[str, int]] = None
         # Then the handler has followed the client's pointers itself: they are safe to follow.
-        self.handled = library.ready and library.api.is_handled(function.name)
+        self.handled = library.api.is_handled(function.name) and (
+            library.ready or library.api.is_anytime(function.name)
+        )
 
     @property
     def device_index(self) -> Optional[int]:

@@ -58,7 +58,7 @@ class Observer:
         else:
             status = self._perform(rule, call, answer, began)
         if rule is not None and rule.code is not None:
-            library.failed_with(rule.code)
+            library.failed_with(function.name, rule.code)
         if self.record is not None:
             record = self._record(call, status, began)
             if rule is not None:

@@ -57,6 +57,7 @@ class Session:
         self._observer: Optional[Observer] = None
         self._watched: set[str] = set()
         self.machine = Machine(plan, _hook, behind=True)
+        self.machine.ledger.folder, self.machine.ledger.say_once = folder, escape.say_once
         if self.traced or self.strict or plan["faults"] or plan["changes"]:
             self._watch()
         if any(isinstance(rule.get("process"), int) for rule in plan["faults"]):
@@ -106,6 +107,17 @@ class Session:
         from .hooks import find
 
         return find(what)
+
+    def blames(self, text: str, what: Any, error: BaseException) -> bool:
+        """Say once that a scenario's function, `run` in the plan, failed with `error`; False if
+        not it is to blame but a signal handler of the host."""
+        from .hooks import is_ours
+
+        if is_ours(error, what):
+            escape.report(text, error)
+            self.failed(error)
+            return True
+        return False
 
     def failed(self, error: BaseException) -> None:
         """Remember what went wrong inside the call under way, if that is to be recorded."""

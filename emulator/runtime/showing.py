@@ -27,6 +27,9 @@ __all__ = ["ALL", "INPUTS", "WORDS", "element_finder", "shown"]
 
 SHOWN = 16  # elements of an array
 
+UUIDS = ("CUuuid",)  # structs of 16 bytes
+UUID_PARTS = ((0, 8), (8, 12), (12, 16), (16, 20), (20, 32))
+
 #: Which pointers may be followed: none, those to what the client put in, all.
 WORDS, INPUTS, ALL = range(3)
 
@@ -115,7 +118,7 @@ def _scalar(api: Api, type_name: str) -> Plain:
             names.setdefault(number, name)
         return lambda library, value: names.get(value, value)
     if api.types.is_struct(type_name):
-        return _struct
+        return _uuid if type_name in UUIDS else _struct
     if api.types[type_name] is ctypes.c_char:
         return lambda library, value: value.decode("latin-1")
     return None
@@ -138,7 +141,7 @@ def _field(kind: Any) -> Plain:
     if issubclass(kind, ctypes.Union):
         return _union
     if issubclass(kind, ctypes.Structure):
-        return _struct
+        return _uuid if kind.__name__ in UUIDS else _struct
     held = getattr(kind, "_type_", None)
     if kind is ctypes.c_char or held is ctypes.c_char:
         return _text
@@ -148,6 +151,12 @@ def _field(kind: Any) -> Plain:
     if inner is None:
         return lambda library, value: value[:SHOWN]
     return lambda library, value: [inner(library, element) for element in value[:SHOWN]]
+
+
+def _uuid(library: Library, value: Any) -> str:
+    """As people write it: 8-4-4-4-12 digits."""
+    digits = bytes(value).hex()
+    return "-".join(digits[begin:end] for begin, end in UUID_PARTS)
 
 
 def _text(library: Library, value: Any) -> str:

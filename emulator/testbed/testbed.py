@@ -6,6 +6,7 @@
     boot         what the stubs' C side needs to start Python: lines of key=value
     plan.json    the scenario, resolved
     journal      what live control has said since
+    ledger       what its processes hold of the devices
     launcher     locked for as long as the testbed is kept: see `launcher`
     unhandled    functions called that nvemu has no handler for, if the scenario is strict
     trace.jsonl  the calls, one a line, when they are traced
@@ -140,6 +141,7 @@ class Testbed:
             paths["unhandled"] = self.folder / "unhandled" if self.scenario.strict else None
             journal = Journal(self.folder / "journal")
             journal.create()
+            (self.folder / "ledger").touch(mode=0o600)
             self.control = Control(self.plan["gpus"], journal)
             clock = self.plan["clock"] | {"start": time_ns()}
             real = {k: str(path) for k, path in links(self.folder, self.real or ()).items()}

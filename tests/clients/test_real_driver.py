@@ -20,7 +20,7 @@ import pytest
 from emulator import Testbed
 
 ROOT = Path(__file__).resolve().parents[2]
-WITNESS = ROOT / "tests" / "conformance" / "cuda_witness.py"
+WITNESS = ROOT / "tests" / "conformance" / "witness.py"
 CALL_EVERY = ROOT / "tests" / "abi" / "call_every.py"
 FOLDER = os.environ.get("NVEMU_REAL_DRIVERS", "")
 DRIVERS = sorted(path.parent.name for path in Path(FOLDER).glob("*/nvidia-smi")) if FOLDER else []
@@ -99,7 +99,7 @@ def test_every_cuda_function_answers_the_same(bed: Testbed, driver: str, topic: 
     libraries = (Path(FOLDER, driver, "libcuda.so.1"), bed.libraries / "libcuda.so.1")
     environments = (dict(os.environ), bed.environment())
     done = [
-        run([sys.executable, WITNESS, library, topic], environment)
+        run([sys.executable, WITNESS, "cuda", library, topic], environment)
         for library, environment in zip(libraries, environments, strict=True)
     ]
     assert [status for status, _, _ in done] == [0, 0], done[1][2]

@@ -236,39 +236,42 @@ def test_a_strict_scenario_fails_the_test(suite: Suite) -> None:
     result = suite(
         """
         pytestmark = pytest.mark.gpu_scenario(strict=True)
-        GRAPH = "import ctypes; L = ctypes.CDLL('libcuda.so.1'); L.cuInit(0); L.cuGraphCreate(0, 0)"
+        DESTROY = (
+            "import ctypes; L = ctypes.CDLL('libnvidia-ml.so.1'); L.nvmlInit_v2();"
+            " L.nvmlComputeInstanceDestroy(None)"
+        )
 
-        def graph():
-            cuda = ctypes.CDLL("libcuda.so.1")
-            cuda.cuInit(0)
-            cuda.cuGraphCreate(ctypes.byref(ctypes.c_void_p()), 0)
+        def destroy():
+            nvml = ctypes.CDLL("libnvidia-ml.so.1")
+            nvml.nvmlInit_v2()
+            nvml.nvmlComputeInstanceDestroy(None)
 
         def test_here(gpu):
-            graph()
+            destroy()
 
         def test_in_a_program(gpu):
-            assert gpu.run([sys.executable, "-c", GRAPH]).returncode == 0
+            assert gpu.run([sys.executable, "-c", DESTROY]).returncode == 0
 
         @pytest.fixture
         def late(gpu):
             yield
-            graph()
+            destroy()
 
         def test_passes(late):
             assert count() == 1
 
         def test_ends_with_the_scenario(gpu):
-            graph()
-            with pytest.raises(emulator.EmulationError, match="no handler answers cuGraphCreate"):
+            destroy()
+            with pytest.raises(emulator.EmulationError, match="no handler answers"):
                 gpu.play("default")
 
         def test_fails_anyway(gpu):
-            graph()
+            destroy()
             assert count() == 8
         """
     )
     result.assert_outcomes(failed=3, passed=2, errors=1)
-    text = "strict scenario: no handler answers cuGraphCreate"
+    text = "strict scenario: no handler answers nvmlComputeInstanceDestroy"
     result.stdout.fnmatch_lines(
         ["*ERROR at teardown of test_passes*", text, "*test_here*", text, "*[[]no handler[]]"]
     )

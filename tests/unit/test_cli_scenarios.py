@@ -188,7 +188,7 @@ class TestResolve:
         assert plan["format"] == FORMAT
         assert plan["gpus"][0]["name"] == "Tesla T4"
         assert plan["trace"] is None
-        assert "nvmlInit_v2" in plan["handlers"]["nvml"]
+        assert "nvmlInit_v2" in plan["handlers"]["nvml"]["system"].split()
 
     def test_may_be_for_another_driver(self, nvemu: Nvemu) -> None:
         done = nvemu("scenarios", "resolve", "--driver", "470.256.02", "default")

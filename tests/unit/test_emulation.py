@@ -146,11 +146,10 @@ def test_built_in_failures(scenario: str) -> None:
 def test_a_strict_scenario_names_what_nobody_answers() -> None:
     def program() -> None:
         with emulator.emulate(Scenario(gpus=[Gpu("t4")], strict=True)):
-            cuda = ctypes.CDLL("libcuda.so.1")
-            cuda.cuInit(0)
-            cuda.cuGraphCreate(ctypes.byref(ctypes.c_void_p()), 0)
+            pynvml.nvmlInit()
+            ctypes.CDLL("libnvidia-ml.so.1").nvmlComputeInstanceDestroy(None)
 
-    with pytest.raises(EmulationError, match="no handler answers cuGraphCreate"):
+    with pytest.raises(EmulationError, match="no handler answers nvmlComputeInstanceDestroy"):
         program()
 
 

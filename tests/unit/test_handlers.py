@@ -18,7 +18,8 @@ def test_its_parameters_are_the_functions(library: str, name: str) -> None:
     api = apis()[library]
     handler = api.handlers[name]
     parameters = api.find(name).parameters or ()
-    assert set(handler.keys) <= {parameter.key for parameter in parameters} | {library}
+    constants = STATES[library]().constants(name)
+    assert set(handler.keys) <= {p.key for p in parameters} | {library, *constants}
 
 
 @pytest.mark.parametrize("library", apis())

@@ -104,3 +104,15 @@ def test_of_an_array_as_much_as_the_call_counted(ask: Ask, device: ctypes.c_void
     assert shown["count"] == len(shown["deviceArray"]) == count.value
     assert set(shown["deviceArray"]) <= {"GPU-1", "GPU-2"}
     assert shown["level"] == "NVML_TOPOLOGY_SYSTEM"
+
+
+def test_a_uuid_is_written_as_one() -> None:
+    """Of the private table that a program asks for, which doctor goes by."""
+    with Emulation(SCENARIO, record=True) as emulation:
+        table = ctypes.c_void_p(1)
+        asked = bytes.fromhex("6bd5fb6c5bf4e74a8987d93912fd9df9")
+        assert ctypes.CDLL("libcuda.so.1").cuGetExportTable(ctypes.byref(table), asked) == 1
+        call = emulation.calls[-1]
+        assert call["arguments"]["pExportTableId"] == "6bd5fb6c-5bf4-e74a-8987-d93912fd9df9"
+        assert call["status"] == "INVALID_VALUE"
+        assert table.value is None

@@ -208,8 +208,8 @@ class TestRelay:
 
 
 UNHANDLED = (
-    "import ctypes; L = ctypes.CDLL('libcuda.so.1'); L.cuInit(0)\n"
-    "print(L.cuGraphCreate(ctypes.byref(ctypes.c_void_p()), 0))\n"
+    "import ctypes; L = ctypes.CDLL('libnvidia-ml.so.1'); L.nvmlInit_v2()\n"
+    "print(L.nvmlComputeInstanceDestroy(None))\n"
 )
 
 
@@ -219,15 +219,16 @@ class TestStrictScenario:
             environment = testbed.environment()
             for _ in range(2):
                 subprocess.run([sys.executable, "-c", UNHANDLED], env=environment, check=True)
-            assert testbed.unhandled == ["cuGraphCreate"]
+            assert testbed.unhandled == ["nvmlComputeInstanceDestroy"]
 
     def test_is_an_error_of_the_run(self, nvemu: Callable[..., Any], tmp_path: Path) -> None:
         scenario = tmp_path / "strict.toml"
         scenario.write_text('strict = true\n[[gpu]]\nprofile = "t4"\n')
         done = nvemu("run", "--scenario", scenario, "--", sys.executable, "-c", UNHANDLED)
         assert done.returncode == 125
-        assert done.stdout == "801\n"
-        assert done.stderr == "nvemu: strict scenario: no handler answers cuGraphCreate\n"
+        assert done.stdout == "2\n"
+        problem = "no handler answers nvmlComputeInstanceDestroy"
+        assert done.stderr == f"nvemu: strict scenario: {problem}\n"
 
 
 class TestPlanFile:
@@ -240,7 +241,8 @@ class TestPlanFile:
         ]
         with Testbed(Scenario(gpus=gpus)) as testbed:
             text = (testbed.folder / "plan.json").read_text()
-            assert len(text) < 0.6 * len(json.dumps(testbed.plan))
+            written, full = json.loads(text)["gpus"], testbed.plan["gpus"]
+            assert len(json.dumps(written)) < 0.6 * len(json.dumps(full))
             read, whole = Machine(json.loads(text)), Machine(json.loads(json.dumps(testbed.plan)))
         for one, other in zip(read.devices, whole.devices, strict=True):
             assert figures(one) == figures(other)

@@ -1,0 +1,374 @@
+"""What processes hold: across processes, and gone when they are."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from fcntl import F_DUPFD, fcntl
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from emulator.machine.ledger import Ledger, TakenError
+from emulator.machine.memory import Memory
+from emulator.machine.records import HEADER, MOST, WORD
+
+GIB = 1 << 30
+SIZE = 80 * GIB
+HIGH = 200  # descriptors from here on are the test's own
+
+#: Processes that allocate and die at random, and how many rounds of them.
+CROWD = 64 if "NVEMU_SLOW" in os.environ else 16
+
+
+def gpu(index: int = 0, mode: str = "DEFAULT", instances: int = 0) -> SimpleNamespace:
+    """What the ledger looks at of a device, of 80 GiB."""
+    memory = Memory({"total": SIZE, "reserved": 0, "used": 0})
+    places = range(1 + instances)
+    return SimpleNamespace(
+        index=index,
+        uuid=f"GPU-{index}",
+        memory=memory,
+        compute_mode=mode,
+        place=0,
+        places=places,
+        instance=lambda place: None,
+        processes=[],
+    )
+
+
+def instance(device: SimpleNamespace, place: int, size: int) -> SimpleNamespace:
+    """What it looks at of an instance of a device."""
+    memory = Memory({"total": size, "reserved": 0, "used": 0})
+    return SimpleNamespace(**{**vars(device), "place": place, "places": (place,), "memory": memory})
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def open_ledger(tmp_path: Path, said: list[str]) -> Callable[..., Ledger]:
+    """A ledger of the test's folder, as a process opens it."""
+
+    opened: list[Ledger] = []  # a process has it for as long as it lives
+
+    def open_(*devices: object, folder: str = str(tmp_path)) -> Ledger:
+        ledger = Ledger(devices or [gpu()])  # type: ignore[arg-type]
+        opened.append(ledger)
+        ledger.folder = folder
+        ledger.say_once = lambda text: said.append(text) if text not in said else None
+        return ledger
+
+    return open_
+
+
+class Child:
+    """A forked process that does something and then waits until it is told to end."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        ready, write = os.pipe()
+        write_ready = fcntl(write, F_DUPFD, HIGH)
+        os.close(write)
+        self.pid = os.fork()
+        if not self.pid:
+            code = 1
+            try:
+                work()
+                os.write(write_ready, b"1")
+                while True:
+                    signal.pause()
+            except TakenError:
+                code = 2
+            finally:
+                os._exit(code)
+        os.close(write_ready)
+        self.done = os.read(ready, 1) == b"1"
+        os.close(ready)
+
+    def kill(self) -> int:
+        os.kill(self.pid, signal.SIGKILL)
+        return os.waitpid(self.pid, 0)[1]
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[[Callable[[], object]], Child]]:
+    children: list[Child] = []
+
+    def start_(work: Callable[[], object]) -> Child:
+        children.append(Child(work))
+        return children[-1]
+
+    yield start_
+    for child in children:
+        with suppress(ProcessLookupError, ChildProcessError):
+            child.kill()
+
+
+class TestOneProcess:
+    def test_what_is_taken_is_held_until_it_is_given_back(self, open_ledger):
+        device = gpu()
+        ledger = open_ledger(device)
+        assert ledger.take(device, 3 * GIB)
+        assert (ledger.held(device), ledger.free(device)) == (3 * GIB, 77 * GIB)
+        ledger.give(device, 3 * GIB)
+        assert (ledger.held(device), ledger.free(device)) == (0, SIZE)
+
+    def test_no_more_than_there_is(self, open_ledger):
+        device = gpu()
+        ledger = open_ledger(device)
+        assert ledger.take(device, SIZE)
+        assert not ledger.take(device, 1)
+        assert ledger.held(device) == SIZE
+
+    def test_what_the_scenario_says_is_in_use_counts(self, open_ledger):
+        device = gpu()
+        device.memory.used = 70 * GIB
+        ledger = open_ledger(device)
+        assert not ledger.take(device, 11 * GIB)
+        assert ledger.take(device, 10 * GIB)
+        assert ledger.used(device) == SIZE
+
+    def test_a_change_that_uses_more_than_is_left_leaves_nothing(self, open_ledger):
+        device = gpu()
+        ledger = open_ledger(device)
+        ledger.take(device, 70 * GIB)
+        device.memory.used = 20 * GIB
+        assert (ledger.used(device), ledger.free(device)) == (SIZE, 0)
+
+    def test_devices_are_apart(self, open_ledger):
+        devices = [gpu(0), gpu(1)]
+        ledger = open_ledger(*devices)
+        ledger.take(devices[1], GIB)
+        assert [ledger.held(device) for device in devices] == [0, GIB]
+
+    def test_an_instance_has_memory_of_its_own_which_its_device_has_too(self, open_ledger):
+        whole = gpu(1, instances=7)
+        ledger = open_ledger(gpu(0), whole)
+        one, other = instance(whole, 1, 10 * GIB), instance(whole, 2, 20 * GIB)
+        assert not ledger.take(one, 11 * GIB)
+        assert ledger.take(one, 10 * GIB)
+        assert ledger.take(other, 11 * GIB)
+        assert [ledger.held(device) for device in (one, other, whole)] == [
+            10 * GIB,
+            11 * GIB,
+            21 * GIB,
+        ]
+
+    def test_without_a_folder(self, open_ledger, start):
+        device = gpu()
+        ledger = open_ledger(device, folder="")
+        ledger.fork()
+        child = start(lambda: ledger.take(device, GIB))
+        assert child.done
+        assert ledger.held(device) == GIB
+        child.kill()
+        assert ledger.held(device) == 0
+
+
+class TestProcesses:
+    def test_one_s_memory_is_the_other_s_lack(self, open_ledger, start):
+        device = gpu()
+        child = start(lambda: open_ledger(device).take(device, 79 * GIB))
+        assert child.done
+        mine = open_ledger(device)
+        assert mine.free(device) == GIB
+        assert not mine.take(device, 2 * GIB)
+
+    def test_who_is_killed_gives_everything_back(self, open_ledger, start):
+        device = gpu()
+        child = start(lambda: open_ledger(device).enter(device, SIZE))
+        mine = open_ledger(device)
+        assert mine.held(device) == SIZE
+        assert [process.pid for process in mine.processes(device)] == [child.pid]
+        child.kill()
+        assert mine.take(device, SIZE)
+        assert mine.processes(device) == []
+        mine.give(device, SIZE)
+
+    def test_a_process_is_known_by_its_command_and_its_bytes(self, open_ledger, start):
+        device = gpu()
+
+        def work() -> None:
+            ledger = open_ledger(device)
+            ledger.enter(device, GIB)
+            ledger.take(device, 2 * GIB)
+
+        child = start(work)
+        [process] = open_ledger(device).processes(device)
+        command = Path(f"/proc/{child.pid}/cmdline").read_bytes().partition(b"\0")[0].decode()
+        assert (process.pid, process.name) == (child.pid, command)
+        assert (process.type, process.used_memory) == ("C", 3 * GIB)
+
+    def test_one_without_a_context_is_not_listed(self, open_ledger, start):
+        device = gpu()
+        start(lambda: open_ledger(device).take(device, GIB))
+        assert open_ledger(device).processes(device) == []
+
+    def test_a_fork_s_child_holds_nothing_of_its_parent_s(self, open_ledger, start):
+        device = gpu()
+        mine = open_ledger(device)
+        mine.take(device, GIB)
+
+        def work() -> None:
+            mine.renew_lock()
+            assert mine.held(device) == GIB
+            mine.give(device, GIB)  # of what it has: nothing
+            assert mine.take(device, 2 * GIB)
+
+        assert start(work).done
+        assert mine.held(device) == 3 * GIB
+
+    def test_an_exclusive_device_is_one_process_s(self, open_ledger, start):
+        device = gpu(mode="EXCLUSIVE_PROCESS")
+        mine = open_ledger(device)
+        child = start(lambda: open_ledger(device).enter(device, GIB))
+        with pytest.raises(TakenError):
+            mine.enter(device, GIB)
+        assert mine.held(device) == GIB
+        child.kill()
+        assert not mine.processes(device)
+        assert mine.enter(device, GIB)
+        assert mine.enter(device, GIB)
+        assert not start(lambda: open_ledger(device).enter(device, GIB)).done
+
+    def test_records_are_used_again(self, open_ledger, start):
+        device = gpu()
+        mine = open_ledger(device)
+        for _ in range(5):
+            child = start(lambda: open_ledger(device).take(device, GIB))
+            assert child.done
+            child.kill()
+            assert mine.held(device) == 0
+        assert mine.open().claimed == 0
+
+    def test_a_host_that_closes_all_descriptors_holds_what_it_held(self, open_ledger, start):
+        device = gpu()
+
+        def work() -> None:
+            ledger = open_ledger(device)
+            ledger.enter(device, GIB)
+            os.closerange(3, HIGH)  # as daemons do
+            assert ledger.take(device, GIB)
+            assert ledger.held(device) == 2 * GIB
+
+        child = start(work)
+        assert child.done
+        mine = open_ledger(device)
+        assert mine.held(device) == 2 * GIB
+        assert len(mine.processes(device)) == 1
+
+
+def churn(ledger: Ledger, device: SimpleNamespace, seed: int, rounds: int) -> None:
+    """Take and give at random, some of the time until it is killed."""
+    chance = random.Random(seed)
+    ledger.enter(device, GIB // 4)
+    held: list[int] = []
+    for _ in range(rounds):
+        size = chance.randrange(1, 4 * GIB)
+        if held and chance.random() < 0.4:
+            ledger.give(device, held.pop(chance.randrange(len(held))))
+        elif ledger.take(device, size):
+            held.append(size)
+        assert 0 <= ledger.held(device) <= SIZE
+        if chance.random() < 0.01:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_many_that_allocate_and_die_at_random_leave_nothing(open_ledger):
+    """And what they hold together is never more than there is."""
+    device = gpu()
+    mine = open_ledger(device)
+    chance = random.Random(20)
+    living: set[int] = set()
+    for seed in range(4 * CROWD):
+        child = os.fork()
+        if not child:
+            code = 1
+            try:
+                churn(open_ledger(device), device, seed, 200)
+                code = 0
+            finally:
+                os._exit(code)
+        living.add(child)
+        if len(living) >= CROWD:
+            if chance.random() < 0.5:
+                os.kill(chance.choice(sorted(living)), signal.SIGKILL)
+            pid, status = os.wait()
+            living.discard(pid)
+            assert status in (0, signal.SIGKILL)
+        assert 0 <= mine.held(device) <= SIZE
+    for pid in living:
+        _, status = os.waitpid(pid, 0)
+        assert status in (0, signal.SIGKILL)
+    assert mine.held(device) == 0
+    assert mine.take(device, SIZE)  # the mutex is free, and every byte is there
+    mine.give(device, SIZE)
+    records = mine.open()
+    assert not any(records.lives(index) for index in range(MOST) if not records.is_mine(index))
+
+
+class TestDamage:
+    def test_a_torn_file(self, open_ledger, tmp_path: Path, said: list[str]):
+        (tmp_path / "ledger").write_bytes(b"\x07" * 100)
+        device = gpu()
+        ledger = open_ledger(device)
+        assert ledger.take(device, GIB)
+        assert ledger.held(device) == GIB
+        assert said == [f"{tmp_path}/ledger is damaged: what processes hold is counted anew"]
+
+    def test_a_file_that_is_cut_off_while_it_is_in_use(
+        self, open_ledger, tmp_path: Path, said: list[str]
+    ):
+        device = gpu()
+        ledger = open_ledger(device)
+        ledger.take(device, GIB)
+        os.truncate(tmp_path / "ledger", WORD * HEADER)
+        assert ledger.take(device, GIB)
+        assert ledger.held(device) == 2 * GIB
+        assert len(said) == 1
+
+    def test_a_file_that_is_another_s(self, open_ledger, tmp_path: Path, said: list[str]):
+        (tmp_path / "ledger").mkdir()
+        device = gpu()
+        ledger = open_ledger(device)
+        assert ledger.take(device, GIB)
+        assert ledger.held(device) == GIB
+        assert len(said) == 1
+        assert "not shared" in said[0]
+
+    def test_a_folder_that_is_gone(self, open_ledger, tmp_path: Path, said: list[str]):
+        device = gpu()
+        ledger = open_ledger(device, folder=str(tmp_path / "gone"))
+        assert ledger.take(device, GIB)
+        assert ledger.held(device) == GIB
+        assert said == []
+
+    def test_a_file_for_other_gpus(self, open_ledger, start, said: list[str]):
+        device, other = gpu(0), gpu(1)
+        other.index = 0
+        child = start(lambda: open_ledger(device).take(device, GIB))
+        ledger = open_ledger(other)
+        assert ledger.held(other) == 0
+        assert len(said) == 1
+        child.kill()
+        later = open_ledger(other)
+        assert later.take(other, GIB)
+        assert len(said) == 1
+
+    def test_no_descriptor_is_left(self, open_ledger, monkeypatch, said: list[str]):
+        def refuse(*_: object) -> int:
+            raise OSError(24, "Too many open files")
+
+        monkeypatch.setattr(os, "open", refuse)
+        monkeypatch.setattr(os, "memfd_create", refuse)
+        device = gpu()
+        ledger = open_ledger(device)
+        assert ledger.take(device, GIB)
+        assert ledger.held(device) == GIB
+        assert len(said) == 2

@@ -1,0 +1,219 @@
+"""MIG devices: what a GPU can be divided into, and what CUDA sees of it."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from ctypes import byref, c_size_t
+from typing import Any
+
+import pytest
+from cuda_client import Client, refused
+
+import emulator
+from emulator import Gpu, Machine, Scenario, ScenarioError
+from emulator.machine.drivers import NEWEST
+from emulator.machine.mig import PRODUCTS
+from emulator.plans import plan_of
+
+A100, H100 = "a100-sxm4-80gb", "h100-sxm5-80gb"
+MIB = 1 << 20
+
+
+def divided(*instances: Any, product: str = A100, **fields: Any) -> Gpu:
+    """A GPU in MIG mode; an instance is a profile's name or a table."""
+    rows = [{"profile": each} if isinstance(each, str) else each for each in instances]
+    return Gpu(product, figures={"mig": {"current": True, "instances": rows}}, **fields)
+
+
+def machine_of(*gpus: Gpu, driver: str = NEWEST) -> Machine:
+    return Machine(plan_of(Scenario(gpus=gpus, driver=driver)))
+
+
+@pytest.fixture
+def play(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AbstractContextManager[Machine]]:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    return lambda *gpus: emulator.emulate(Scenario(gpus=gpus))
+
+
+def started() -> Client:
+    client = Client()
+    client.cuInit(0)
+    return client
+
+
+class TestPartitions:
+    def test_each_has_a_place_and_ids_that_follow_from_it(self):
+        [device] = machine_of(divided("1g.10gb", "3g.40gb", "2g.20gb")).devices
+        found = [(each.label, each.gpu_instance) for each in device.partitions]
+        assert found == [("3g.40gb", 1), ("2g.20gb", 5), ("1g.10gb", 13)]
+
+    def test_seven_of_the_smallest(self):
+        [device] = machine_of(divided(*["1g.10gb"] * 7)).devices
+        assert [each.gpu_instance for each in device.partitions] == list(range(7, 14))
+        assert {each.memory.total for each in device.partitions} == {9728 * MIB}
+        assert {each.processor.multiprocessors for each in device.partitions} == {14}
+
+    def test_compute_instances_share_a_gpu_instance(self):
+        row = {"profile": "3g.40gb", "compute_slices": [1, 2]}
+        [device] = machine_of(divided(row)).devices
+        one, two = device.partitions
+        assert (one.label, two.label) == ("1c.3g.40gb", "2c.3g.40gb")
+        assert (one.compute_instance, two.compute_instance) == (0, 1)
+        assert one.memory is two.memory
+        assert [each.processor.multiprocessors for each in (one, two)] == [14, 28]
+
+    def test_uuids_are_of_version_5_the_same_each_time_or_given(self):
+        gpu = divided("1g.10gb", "1g.10gb")
+        first, again = (machine_of(gpu).devices[0].partitions for _ in range(2))
+        assert [each.uuid for each in first] == [each.uuid for each in again]
+        assert first[0].uuid != first[1].uuid
+        assert first[0].uuid[18] == "5"
+        uuid = "MIG-01234567-89ab-5def-8123-456789abcdef"
+        [device] = machine_of(divided({"profile": "1g.10gb", "uuids": [uuid]})).devices
+        assert device.partitions[0].uuid == uuid
+
+    def test_what_it_does_not_have_of_its_own_is_the_gpu_s(self):
+        [device] = machine_of(divided("1g.10gb")).devices
+        [partition] = device.partitions
+        assert partition.pci is device.pci
+        assert partition.compute_capability == (8, 0)
+        device.failure = "lost"
+        assert partition.failure == "lost"
+
+    def test_without_the_mode_there_are_none(self):
+        [device] = machine_of(Gpu(A100)).devices
+        assert device.partitions == []
+
+    def test_a_change_can_make_instances(self):
+        [device] = machine_of(divided("1g.10gb")).devices
+        device.mig.instances = [{"profile": "7g.80gb"}]  # type: ignore[list-item]
+        assert [each.label for each in device.partitions] == ["7g.80gb"]
+
+    @pytest.mark.parametrize("product", PRODUCTS)
+    def test_the_tables_are_consistent(self, product: tuple[str, str]):
+        profiles = PRODUCTS[product]
+        slices = max(profile.size for profile in profiles)
+        for profile in profiles:
+            assert all(start + profile.size <= slices for start in profile.starts)
+            assert 1 <= profile.most <= len(profile.starts)
+            assert profile.memory * slices < 1.2 * profiles[-1].memory * profile.size
+
+
+@pytest.mark.parametrize(
+    ("gpu", "problem"),
+    [
+        (lambda: divided("1g.5gb"), "no MIG profile '1g.5gb': a100-sxm4-80gb has 1g.10gb, 1g.10g"),
+        (lambda: divided("1g.10gb", product="t4"), "t4 has no MIG profiles"),
+        (lambda: divided("3g.40gb", "3g.40gb", "1g.10gb"), "no room for"),
+        (lambda: divided(*["1g.10gb+me"] * 2), "at most 1 of 1g.10gb\\+me, found 2"),
+        (lambda: divided({"profile": "3g.40gb", "compute_slices": [2, 2]}), "3 in all"),
+        (lambda: divided({"profile": "3g.40gb", "uuids": ["MIG-1"]}), "'MIG-' and a UUID"),
+        (
+            lambda: Gpu(A100, figures={"mig": {"instances": [{"profile": "1g.10gb"}]}}),
+            "MIG is off",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused_where_it_is_written(gpu: Callable[[], Gpu], problem: str):
+    with pytest.raises(ScenarioError, match=problem) as caught:
+        plan_of(Scenario(gpus=[gpu()]))
+    assert "gpu[0].figures.mig.instances" in str(caught.value)
+
+
+class TestCuda:
+    def test_one_of_each_gpu_instance_is_a_device(self, play):
+        with play(divided("1g.10gb", "2g.20gb"), Gpu(H100)) as machine:
+            names = started().names()
+            a100, h100 = machine.devices
+            assert names == [h100.name, *(f"{a100.name} MIG {x}" for x in ("2g.20gb", "1g.10gb"))]
+
+    def test_of_compute_instances_that_share_one_the_first(self, play):
+        with play(divided({"profile": "3g.40gb", "compute_slices": [1, 2]})):
+            assert started().names() == ["NVIDIA A100-SXM4-80GB MIG 1c.3g.40gb"]
+
+    def test_without_instances_there_is_no_device(self, play):
+        with play(divided()), refused("NO_DEVICE"):
+            started()
+
+    def test_it_is_chosen_by_its_uuid_or_a_beginning_of_it(self, play, monkeypatch):
+        with play(divided("1g.10gb", "2g.20gb")) as machine:
+            partition = machine.devices[0].partitions[1]
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", partition.uuid[:13])
+            assert started().names() == [partition.name]
+
+    def test_it_is_chosen_by_the_gpu_s_uuid_and_its_ids(self, play, monkeypatch):
+        with play(divided("1g.10gb", "2g.20gb")) as machine:
+            [device] = machine.devices
+            two = device.partitions[1]
+            name = f"MIG-{device.uuid}/{two.gpu_instance}/{two.compute_instance}"
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", name)
+            assert started().names() == [two.name]
+
+    def test_the_gpu_s_uuid_names_no_device(self, play, monkeypatch):
+        with play(divided("1g.10gb")) as machine:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", machine.devices[0].uuid)
+            with refused("NO_DEVICE"):
+                started()
+
+    def test_what_it_is(self, play):
+        with play(divided("1g.10gb")) as machine:
+            [device] = machine.devices
+            [partition] = device.partitions
+            client = started()
+            assert client.size("cuDeviceTotalMem_v2", 0) == 9728 * MIB
+            assert client.integer("cuDeviceGetAttribute", 16, 0) == 14  # multiprocessors
+            first, second = (ctypes.create_string_buffer(16) for _ in range(2))
+            client.cuDeviceGetUuid(first, 0)
+            client.cuDeviceGetUuid_v2(second, 0)
+            assert first.raw.hex() == device.uuid[4:].replace("-", "")
+            assert second.raw.hex() == partition.uuid[4:].replace("-", "")
+
+    def test_its_memory_is_its_limit(self, play):
+        with play(divided("1g.10gb", "1g.10gb")) as machine:
+            client = started()
+            context = client.handle("cuCtxCreate_v2", 0, 0)
+            free, total = c_size_t(), c_size_t()
+            client.cuMemGetInfo_v2(byref(free), byref(total))
+            [device] = machine.devices
+            assert total.value - free.value == 14 * 4 * MIB
+            with refused("OUT_OF_MEMORY"):
+                client.handle("cuMemAlloc_v2", c_size_t(free.value + 1))
+            client.handle("cuMemAlloc_v2", c_size_t(free.value))
+            assert machine.ledger.held(device.partitions[1]) == 0
+            assert machine.ledger.held(device) == total.value
+            [process] = machine.ledger.processes(device)
+            assert (process.gpu_instance, process.compute_instance) == (7, 0)
+            client.cuCtxDestroy_v2(c_size_t(context))
+            assert machine.ledger.held(device) == 0
+
+    def test_no_peer_access(self, play):
+        with play(divided("1g.10gb", "1g.10gb")):
+            assert started().integer("cuDeviceCanAccessPeer", 0, 1) == 0
+
+
+class TestBeforeR570:
+    """By the functions themselves: a process has one driver version."""
+
+    def names(self, monkeypatch, *gpus: Gpu, value: str | None = None) -> list[str]:
+        from emulator.cuda import visible
+
+        variables = {"CUDA_VISIBLE_DEVICES": value, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+        monkeypatch.setattr(visible, "environment", variables.get)
+        found = visible.visible_devices(machine_of(*gpus, driver="535.261.03"))
+        return [getattr(device, "label", device.name) for device in found]
+
+    def test_one_compute_instance_in_all_and_no_whole_gpu(self, monkeypatch):
+        gpus = Gpu(A100), divided("1g.10gb", "2g.20gb"), divided("3g.40gb")
+        assert self.names(monkeypatch, *gpus) == ["2g.20gb"]
+
+    def test_an_index_counts_gpus(self, monkeypatch):
+        gpus = divided("1g.10gb", "1g.10gb"), Gpu(A100)
+        assert self.names(monkeypatch, *gpus, value="0") == ["1g.10gb"]
+        assert self.names(monkeypatch, *gpus, value="1") == ["NVIDIA A100-SXM4-80GB"]
+
+    def test_of_several_uuids_the_first(self, monkeypatch):
+        gpu = divided("1g.10gb", "2g.20gb")
+        uuids = [each.uuid for each in machine_of(gpu).devices[0].partitions]
+        assert self.names(monkeypatch, gpu, value=",".join(reversed(uuids))) == ["1g.10gb"]
