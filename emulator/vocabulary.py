@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 from importlib import import_module
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 from typing import Any
 
 from . import cuda, nvml
@@ -34,11 +34,11 @@ def handlers() -> dict[str, dict[str, str]]:
     Plans say it, so that a foreign process imports just the modules that it needs.
     """
     for package in (nvml, cuda):
-        for module in iter_modules(package.__path__):
-            if not module.name.startswith("_"):  # the generated tables
-                import_module(f"{package.__name__}.{module.name}")
+        for module in walk_packages(package.__path__, package.__name__ + "."):
+            if not module.name.rpartition(".")[2].startswith("_"):  # the generated tables
+                import_module(module.name)
     return {
-        name: {f: h.answer.__module__.rpartition(".")[2] for f, h in api.handlers.items()}
+        name: {f: h.answer.__module__[len(api.package) + 1 :] for f, h in api.handlers.items()}
         for name, api in apis().items()
     }
 

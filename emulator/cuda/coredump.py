@@ -17,14 +17,14 @@ import os
 
 from ..api import NULL_PAGE
 from . import _status as status
+from .devices.visible import environment
 from .library import Cuda, CudaError, implements
-from .visible import environment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Optional
 
-    from .context import Context
+    from .contexts.context import Context
 
 __all__ = ["Settings"]
 

@@ -8,9 +8,9 @@ from ..api import Api, Codes, Library
 from ..machine.drivers import branch
 from . import _before_init, _functions
 from . import _status as status
-from .context import STICKY, Contexts, Parts
+from .contexts.context import STICKY, Contexts, Parts
+from .devices.visible import visible_devices
 from .error import CudaError
-from .visible import visible_devices
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class Cuda(Library, Parts):
         """Streams have names of their own for the default ones."""
         if type_name != "CUstream":
             return None
-        from .stream import decode
+        from .streams.stream import decode
 
         per_thread = function.endswith(PER_THREAD)
         return lambda word: decode(self, word, per_thread)

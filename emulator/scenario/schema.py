@@ -173,7 +173,7 @@ class Kernel(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fields
         name: of the kernel, as its module has it ("_Z5saxpyifPKfPf") or as it is written in C++
             ("saxpy", "lab::saxpy"), or a glob.
         run: a Python function that is given the launch, or "file.py:function"; see
-            ``emulator.cuda.work``. What it raises ends the CUDA context.
+            ``emulator.cuda.kernels.work``. What it raises ends the CUDA context.
 
     Raises:
         ScenarioError: a value is of the wrong type.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-from emulator.cuda.image import Image, ImageError, Target, load
+from emulator.cuda.kernels.image import Image, ImageError, Target, load
 
 __all__ = [
     "CUBIN",

@@ -6,7 +6,7 @@ import pytest
 
 from emulator import Gpu, Machine, Scenario
 from emulator.cuda import api
-from emulator.cuda.attributes import MAX, PREFIX
+from emulator.cuda.devices.attributes import MAX, PREFIX
 from emulator.machine.drivers import DRIVERS, NEWEST
 from emulator.plans import plan_of
 from emulator.scenario.profiles import profiles

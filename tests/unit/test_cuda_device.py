@@ -12,7 +12,7 @@ from cuda_client import Client, refused
 import emulator
 from emulator import Gpu, Machine, Scenario
 from emulator.cuda import api
-from emulator.cuda.attributes import MAX, PROPERTIES
+from emulator.cuda.devices.attributes import MAX, PROPERTIES
 
 ATTRIBUTES = api.types.members("CUdevice_attribute")
 PREFIX = "CU_DEVICE_ATTRIBUTE_"

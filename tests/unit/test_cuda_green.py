@@ -13,8 +13,8 @@ import emulator
 from emulator import Gpu, Scenario
 from emulator.cuda import _status as status
 from emulator.cuda import api
+from emulator.cuda.contexts.multiprocessors import Multiprocessors
 from emulator.cuda.error import CudaError
-from emulator.cuda.multiprocessors import Multiprocessors
 
 SM = 1
 SCENARIO = Scenario(gpus=[Gpu("h100-sxm5-80gb"), Gpu("a100-sxm4-80gb"), Gpu("t4")])

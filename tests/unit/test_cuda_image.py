@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emulator.cuda import _status as status
-from emulator.cuda.image import Image, ImageError, Target, fetch, load, merged, parts, write
-from emulator.cuda.image.architecture import Architecture
-from emulator.cuda.image.lz4 import decompress
-from emulator.cuda.mangling import plain_name
+from emulator.cuda.kernels.image import Image, ImageError, Target, fetch, load, merged, parts, write
+from emulator.cuda.kernels.image.architecture import Architecture
+from emulator.cuda.kernels.image.lz4 import decompress
+from emulator.cuda.kernels.mangling import plain_name
 
 CUBINS = {"sm_80.cubin": (8, 0), "sm_90a.cubin": (9, 0), "sm_100.cubin": (10, 0)}
 FATBINS = ("lz4.fatbin", "zstd.fatbin")

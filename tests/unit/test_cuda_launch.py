@@ -18,7 +18,7 @@ from module_client import ModuleClient, pointers
 from emulator import Emulation, EmulationError, Gpu, Kernel, Scenario
 from emulator.cuda import _constants as constants
 from emulator.cuda import api
-from emulator.cuda.launch import Launch
+from emulator.cuda.kernels.launch import Launch
 from emulator.cuda.library import Cuda, CudaError
 from emulator.runtime import boot
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.cuda import mapping
-from emulator.cuda.marks import Marks
-from emulator.cuda.ranges import Ranges
+from emulator.cuda.memory import mapping
+from emulator.cuda.memory.marks import Marks
+from emulator.cuda.memory.ranges import Ranges
 
 TOTAL = 64
 

@@ -11,7 +11,7 @@ from cuda_client import Client, refused
 import emulator
 from emulator import Fault, Gpu, Scenario
 from emulator.cuda import api
-from emulator.cuda.context import STICKY
+from emulator.cuda.contexts.context import STICKY
 
 GPUS = [Gpu("t4", count=2)]
 

@@ -197,7 +197,7 @@ class TestBeforeR570:
     """By the functions themselves: a process has one driver version."""
 
     def names(self, monkeypatch, *gpus: Gpu, value: str | None = None) -> list[str]:
-        from emulator.cuda import visible
+        from emulator.cuda.devices import visible
 
         variables = {"CUDA_VISIBLE_DEVICES": value, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
         monkeypatch.setattr(visible, "environment", variables.get)

@@ -1,0 +1,1 @@
+"""Arrays, and the textures, surfaces and tensor maps that read them."""

@@ -1,0 +1,1 @@
+"""Devices: which a process sees, and what each is."""

@@ -1,0 +1,185 @@
+"""The functions that add nodes to graphs."""
+
+from __future__ import annotations
+
+from .. import _status as status
+from ..error import CudaError
+from ..library import Cuda, implements
+from ..streams.event import EventRecord, EventWait
+from .graph import Empty
+from .handles import edges_at, given
+from .nodekinds import (
+    BATCH,
+    HOST,
+    KERNEL,
+    MEM_ALLOC,
+    MEMCPY,
+    MEMSET,
+    child,
+    make,
+    make_of_union,
+    union_of,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Optional
+
+    from ..streams.event import Event
+    from ..streams.operation import Operation
+    from .graph import Edge, Graph, Node
+
+    Handles = Optional[Sequence[int]]
+
+__all__: list[str] = []
+
+NULLABLE = ("dependencies",)
+FREED = frozenset(("pool", "device"))
+
+
+def _before(
+    cuda: Cuda, graph: Graph, handles: Handles, count: int, data: Optional[Sequence[Any]] = None
+) -> dict[Node, Edge]:
+    """What a new node comes after; INVALID_VALUE for a node twice, or of another graph."""
+    if count and handles is None:
+        raise CudaError(status.INVALID_VALUE)
+    nodes = given(cuda, graph, handles)
+    before = dict(zip(nodes, edges_at(data, len(nodes))))
+    if len(before) < len(nodes):
+        raise CudaError(status.INVALID_VALUE)
+    return before
+
+
+def _add(cuda: Cuda, graph: Graph, handles: Handles, count: int, kind: int, params: Any) -> Node:
+    before = _before(cuda, graph, handles, count)
+    return _added(graph, make(cuda, kind, params), before)
+
+
+def _added(graph: Graph, operation: Operation, before: dict[Node, Edge]) -> Node:
+    with graph.cuda.lock:
+        return graph.add(operation, before)
+
+
+@implements("cuGraphAddEmptyNode", nullable=NULLABLE)
+def add_empty(cuda: Cuda, h_graph: Graph, dependencies: Handles, num_dependencies: int) -> Node:
+    return _added(h_graph, Empty(), _before(cuda, h_graph, dependencies, num_dependencies))
+
+
+@implements("cuGraphAddKernelNode", "cuGraphAddKernelNode_v2", nullable=NULLABLE)
+def add_kernel(
+    cuda: Cuda, h_graph: Graph, dependencies: Handles, num_dependencies: int, node_params: Any
+) -> Node:
+    return _add(cuda, h_graph, dependencies, num_dependencies, KERNEL, node_params)
+
+
+@implements("cuGraphAddMemcpyNode", nullable=NULLABLE)
+def add_memcpy(
+    cuda: Cuda, h_graph: Graph, dependencies: Handles, num_dependencies: int, copy_params: Any
+) -> Node:
+    return _add(cuda, h_graph, dependencies, num_dependencies, MEMCPY, copy_params)
+
+
+@implements("cuGraphAddMemsetNode", nullable=NULLABLE)
+def add_memset(
+    cuda: Cuda, h_graph: Graph, dependencies: Handles, num_dependencies: int, memset_params: Any
+) -> Node:
+    return _add(cuda, h_graph, dependencies, num_dependencies, MEMSET, memset_params)
+
+
+@implements("cuGraphAddHostNode", nullable=NULLABLE)
+def add_host(
+    cuda: Cuda, h_graph: Graph, dependencies: Handles, num_dependencies: int, node_params: Any
+) -> Node:
+    return _add(cuda, h_graph, dependencies, num_dependencies, HOST, node_params)
+
+
+@implements("cuGraphAddChildGraphNode", nullable=NULLABLE)
+def add_child(
+    cuda: Cuda, h_graph: Graph, dependencies: Handles, num_dependencies: int, child_graph: Graph
+) -> Node:
+    before = _before(cuda, h_graph, dependencies, num_dependencies)
+    return _added(h_graph, child(child_graph), before)
+
+
+@implements("cuGraphAddEventRecordNode", nullable=NULLABLE)
+def add_record(
+    cuda: Cuda, h_graph: Graph, dependencies: Handles, num_dependencies: int, event: Event
+) -> Node:
+    before = _before(cuda, h_graph, dependencies, num_dependencies)
+    return _added(h_graph, EventRecord(event), before)
+
+
+@implements("cuGraphAddEventWaitNode", nullable=NULLABLE)
+def add_wait(
+    cuda: Cuda, h_graph: Graph, dependencies: Handles, num_dependencies: int, event: Event
+) -> Node:
+    before = _before(cuda, h_graph, dependencies, num_dependencies)
+    return _added(h_graph, EventWait(event), before)
+
+
+@implements("cuGraphAddBatchMemOpNode", nullable=NULLABLE)
+def add_batch(
+    cuda: Cuda, h_graph: Graph, dependencies: Handles, num_dependencies: int, node_params: Any
+) -> Node:
+    return _add(cuda, h_graph, dependencies, num_dependencies, BATCH, node_params)
+
+
+# There are no external semaphores here: what a program names is none (see external.py).
+@implements(
+    "cuGraphAddExternalSemaphoresSignalNode",
+    "cuGraphAddExternalSemaphoresWaitNode",
+    nullable=NULLABLE,
+)
+def add_semaphores() -> Node:
+    raise CudaError(status.INVALID_VALUE)
+
+
+@implements("cuGraphAddMemAllocNode", nullable=NULLABLE)
+def add_allocation(
+    cuda: Cuda, h_graph: Graph, dependencies: Handles, num_dependencies: int, node_params: Any
+) -> tuple[Node, dict[str, int]]:
+    node = _add(cuda, h_graph, dependencies, num_dependencies, MEM_ALLOC, node_params)
+    return node, {"dptr": node_params.dptr}
+
+
+@implements("cuGraphAddMemFreeNode", nullable=NULLABLE)
+def add_free(
+    cuda: Cuda, h_graph: Graph, dependencies: Handles, num_dependencies: int, dptr: int
+) -> Node:
+    from .memory import MemFree
+
+    if not dptr:
+        raise CudaError(status.INVALID_VALUE)
+    before = _before(cuda, h_graph, dependencies, num_dependencies)
+    return _added(h_graph, MemFree(cuda, dptr), before)
+
+
+@implements("cuGraphAddNode", nullable=NULLABLE)
+def add_before_cuda_12_3(
+    cuda: Cuda, h_graph: Graph, dependencies: Handles, num_dependencies: int, node_params: Any
+) -> tuple[Node, dict[str, Any]]:
+    return add(cuda, h_graph, dependencies, None, num_dependencies, node_params)
+
+
+@implements("cuGraphAddNode_v2", "cuGraphAddNode_v3", nullable=(*NULLABLE, "dependencyData"))
+def add(
+    cuda: Cuda,
+    h_graph: Graph,
+    dependencies: Handles,
+    dependency_data: Optional[Sequence[Any]],
+    num_dependencies: int,
+    node_params: Any,
+) -> tuple[Node, dict[str, Any]]:
+    """What the node is given (an allocation's address, a child's handle) is written back."""
+    before = _before(cuda, h_graph, dependencies, num_dependencies, dependency_data)
+    operation = make_of_union(cuda, node_params)
+    node = _added(h_graph, operation, before)
+    written = union_of(cuda, operation) if operation.kind == MEM_ALLOC else {}
+    return node, written
+
+
+@implements("cuGraphConditionalHandleCreate")
+def create_condition() -> Any:
+    """Only code on a device sets a condition, and none runs here."""
+    raise CudaError(status.NOT_SUPPORTED)

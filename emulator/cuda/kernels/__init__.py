@@ -1,0 +1,1 @@
+"""Kernels: the images that they come in, finding them, launching them."""

@@ -1,0 +1,1 @@
+"""Memory: where its bytes are, allocating it in all ways, copying and filling it."""

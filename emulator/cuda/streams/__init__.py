@@ -1,0 +1,1 @@
+"""Streams and events: the order in which work is done, and capturing it."""
