@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 from _thread import RLock
 
 from . import escape
@@ -20,6 +21,8 @@ __all__ = ["Attachment"]
 
 # What a function returns while no scenario is played: as on a machine without a driver.
 IDLE = {"nvml": 9, "cuda": 100}
+# What it returns when Python is ending and nothing can be imported any more.
+CLOSED = {"nvml": 1, "cuda": 4}
 INTERNAL = "{}: internal error, reported as UNKNOWN"
 NO_TEXT = ctypes.create_string_buffer(b"nvemu plays no scenario")
 
@@ -102,7 +105,8 @@ class Attachment:
             if written != self._control.read:
                 self._control.read = written if session is None else session.refresh(written)
             epoch = self._epoch
-            address = ctypes.cast(self._callback(slot, session), ctypes.c_void_p).value or 0
+            callback = self._callback(slot, session)
+            address = ctypes.cast(callback, ctypes.c_void_p).value or 0
             with self._filling:
                 # Else another thread switched scenarios, or what is watched, meanwhile.
                 if session is self.session and epoch == self._epoch:
@@ -125,7 +129,10 @@ class Attachment:
             way = "observed" if session.watches(function.name, handled) else "plain"
         made = self._callbacks.get((slot, way))
         if made is None:
-            target = getattr(self, "_" + way)(function)
+            try:
+                target = getattr(self, "_" + way)(function)
+            except ImportError as error:
+                target = self._closed(function, error)
             self.targets.add(repr(target))
             # Another thread may have come first: a slot may hold what that one has made.
             fresh = prototype(self.api, function)(target)
@@ -184,15 +191,25 @@ class Attachment:
 
         return call
 
+    def _closed(self, function: Function, error: ImportError) -> Callable[..., Any]:
+        """What answers a function that is called for the first time when Python is ending."""
+        if sys.meta_path is not None:
+            raise error
+        code = CLOSED[self.api.name] if function.returns == self.api.status else 0
+        return lambda *_: code
+
     def _escaped(self, function: Function) -> Callable[[BaseException], int]:
         """What becomes of an exception that no handler meant: it must not reach ctypes, which
         would return garbage to the host. A signal handler's (Ctrl-C) belongs to the host: the C
         side raises it when the call has returned."""
-        code = self.api.codes.unknown if function.returns == self.api.status else 0
+        has_status = function.returns == self.api.status
+        code, closed = (self.api.codes.unknown, CLOSED[self.api.name]) if has_status else (0, 0)
 
         def escaped(error: BaseException) -> int:
             if self._is_the_hosts(error):
                 self.raise_in_host(error)
+            elif isinstance(error, ImportError) and sys.meta_path is None:
+                return closed
             else:
                 escape.report(INTERNAL.format(function.name), error)
                 if self.session is not None:

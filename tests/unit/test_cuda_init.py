@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from cuda_client import Client, in_child, refused
@@ -181,3 +183,27 @@ def test_the_environment_is_the_one_at_the_call(monkeypatch: pytest.MonkeyPatch)
             assert client.integer("cuDeviceGetCount") == 2
         finally:
             libc.unsetenv(b"CUDA_VISIBLE_DEVICES")
+
+
+LAST_CALL = """
+import ctypes, os, sys
+
+class Late:
+    def __init__(self):
+        self.cuda = ctypes.CDLL("libcuda.so.1")
+        self.cuda.cuInit(0)
+        self.function = getattr(self.cuda, sys.argv[1])
+        self.out = ctypes.c_void_p()
+
+    def __del__(self, byref=ctypes.byref, write=os.write):
+        write(1, b"%d" % self.function(byref(self.out), 0, 0, 0, 0))
+
+late = Late()
+"""
+
+
+@pytest.mark.parametrize("function", ["cuGraphCreate", "cuEventCreate", "cuModuleLoad"])
+def test_a_first_call_when_python_is_ending(run_in: Callable[..., Any], function: str) -> None:
+    """By then nothing can be imported."""
+    done = run_in(Scenario(gpus=[Gpu("t4")]), [sys.executable, "-c", LAST_CALL, function])
+    assert (done.stdout, done.stderr) == ("4", "")  # DEINITIALIZED
