@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .core import Api, ApiError, Codes, Handler, Library
 from .ctype import NULL_PAGE, c_array, c_fields
-from .declaration import Function, Parameter
+from .declaration import Function, Parameter, snake_case
 from .handle import NULL, Handles
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
     "Parameter",
     "c_array",
     "c_fields",
+    "snake_case",
 ]

@@ -9,7 +9,7 @@ from .handle import SIZE, Handles
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
-    from typing import Any, Callable, Iterable, Mapping, Optional, Sequence, TypeVar
+    from typing import Any, Callable, Iterable, Mapping, Optional, Sequence, TypeVar, Union
 
     from ..machine import Device, Machine
     from .declaration import Parameter
@@ -69,7 +69,7 @@ class Codes:
 class Handler:
     """The Python function that answers one or more API functions."""
 
-    __slots__ = ("answer", "anytime", "keys", "nullable", "raw", "sizes")
+    __slots__ = ("answer", "anytime", "given", "keys", "nullable", "raw", "sizes")
 
     def __init__(
         self,
@@ -79,6 +79,7 @@ class Handler:
         sizes: bool,
         nullable: Sequence[str],
         raw: Sequence[str],
+        given: Mapping[str, Union[str, int]],
     ) -> None:
         code = answer.__code__
         self.answer = answer
@@ -86,6 +87,7 @@ class Handler:
         self.sizes = sizes
         self.nullable = nullable
         self.raw = raw
+        self.given = given
         self.keys = code.co_varnames[: code.co_argcount]
 
 
@@ -99,7 +101,7 @@ class Library:
         self.devices: list[Device] = []  # those that clients see, since initialisation
         self.ready = False
         self.asked = False  # whether an init was called, whatever came of it
-        self.observer: Optional[Callable[[Library, str, dict[str, Any], int], None]] = None
+        self.observer: Optional[Callable[..., None]] = None  # as `note`
         # The Python function of what the plan has under `run`.
         self.find_function: Callable[[Any], Callable[..., Any]]
         self.say_once: Callable[[str], None] = lambda text: None  # one line on stderr
@@ -112,10 +114,15 @@ class Library:
         self.symbol_address: Callable[[str], int] = lambda name: 0
         self._handles: dict[str, Handles] = {}
 
-    def note(self, function: str, arguments: dict[str, Any], code: int) -> None:
-        """Tell the trace of a call that came by no slot: of a function in a private table."""
+    def note(
+        self, function: str, arguments: dict[str, Any], code: int, began: Optional[int] = None
+    ) -> None:
+        """Tell the trace of a call that came by no slot: of a function in a private table, say.
+
+        `began` is when it began, in nanoseconds of the system's clock; None for right now.
+        """
         if self.observer is not None:
-            self.observer(self, function, arguments, code)
+            self.observer(self, function, arguments, code, began)
 
     def handles(self, type_name: str) -> Handles:
         """The handles of one type, such as `nvmlDevice_t`."""
@@ -302,6 +309,7 @@ class Api:
         sizes: bool = False,
         nullable: Sequence[str] = (),
         raw: Sequence[str] = (),
+        given: Mapping[str, Union[str, int]] = {},
     ) -> Callable[[Decorated], Decorated]:
         """Answer the functions `names` with the decorated one.
 
@@ -318,10 +326,14 @@ class Api:
             nullable: C parameters that may be NULL; an input is None then, an output not written.
             raw: C parameters that are handed over as the words they are, unchecked; an output is
                 the handler's to write.
+            given: what the handler takes by names of its own, where it answers functions that are
+                alike: a number, or a C parameter.
         """
 
         def register(answer: Decorated) -> Decorated:
-            handler = Handler(answer, anytime=anytime, sizes=sizes, nullable=nullable, raw=raw)
+            handler = Handler(
+                answer, anytime=anytime, sizes=sizes, nullable=nullable, raw=raw, given=given
+            )
             for name in names:
                 if name not in self._rows:
                     raise LookupError(f"{name} is not a function of {self.name}")

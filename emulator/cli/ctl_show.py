@@ -7,6 +7,7 @@ from typing import Any
 
 from ..machine import Device
 from ..machine.clock import SECOND
+from ..machine.ledger import Ledger
 from ..runtime.faults import Rule
 from ..testbed.running import RunningTestbed
 from ..vocabulary import apis
@@ -56,20 +57,24 @@ def as_data(testbed: RunningTestbed) -> dict[str, Any]:
         "driver": machine.driver_version,
         "cuda": machine.cuda_version,
         "clock": {"rate": plan["clock"]["rate"], "elapsed": machine.clock.elapsed()},
-        "devices": [_figures(device) for device in machine.devices],
+        "devices": [_figures(device, machine.ledger) for device in machine.devices],
         "faults": [_rule(rule) for rule in testbed.session.observer.faults.rules],
         "journal": testbed.control.entries(),
     }
 
 
-def _figures(device: Device) -> dict[str, Any]:
+def _figures(device: Device, ledger: Ledger) -> dict[str, Any]:
     return {
         "index": device.index,
         "name": device.name,
         "uuid": device.uuid,
         "bus_id": device.pci.bus_id,
         "failure": device.failure,
-        "memory": {"total": device.memory.total, "used": device.memory.used},
+        "memory": {"total": device.memory.total, "used": ledger.used(device)},
+        "processes": [
+            {"pid": process.pid, "name": process.name, "memory": process.used_memory}
+            for process in ledger.processes(device)
+        ],
         "temperature": device.temperature.gpu,
         "utilization": device.utilization.gpu,
         "power_usage": device.power.usage,
@@ -101,10 +106,13 @@ def as_text(testbed: RunningTestbed) -> str:
         *_section(
             [
                 ("GPU", "NAME", "STATE", "MEMORY", "TEMP", "UTIL", "POWER"),
-                *map(_device_row, machine.devices),
+                *(_device_row(device, machine.ledger) for device in machine.devices),
             ]
         ),
     ]
+    holders = [row for device in machine.devices for row in _holders(device, machine.ledger)]
+    if holders:
+        lines += _section([("GPU", "PROCESS", "HOLDS", "NAME"), *holders])
     rules = testbed.session.observer.faults.rules
     if rules:
         rows = [("FAULT", "CALLS OF", "WHICH", "WHAT"), *map(_rule_row, rules[:MOST])]
@@ -134,13 +142,25 @@ def seconds(nanoseconds: int) -> str:
     return f"{nanoseconds / SECOND:.1f} s"
 
 
-def _device_row(device: Device) -> tuple[str, ...]:
-    memory = device.memory
+def _holders(device: Device, ledger: Ledger) -> list[tuple[str, ...]]:
+    """The programs that have a context on a device, and what each holds there."""
+    return [
+        (
+            str(device.index),
+            str(process.pid),
+            f"{(process.used_memory or 0) // MIB} MiB",
+            process.name,
+        )
+        for process in ledger.processes(device)
+    ]
+
+
+def _device_row(device: Device, ledger: Ledger) -> tuple[str, ...]:
     return (
         str(device.index),
         device.name,
         device.failure or "works",
-        f"{memory.used // MIB} of {memory.total // MIB} MiB",
+        f"{ledger.used(device) // MIB} of {device.memory.total // MIB} MiB",
         _quantity(device.temperature.gpu, 1, "C"),
         _quantity(device.utilization.gpu, 1, "%"),
         _quantity(device.power.usage, 1000, "W"),

@@ -51,7 +51,7 @@ FORMATS: dict[tuple[str, bool], Made] = {
     metavar="FUNCTIONS",
     multiple=True,
     help="Only these functions: names, globs, `getters` or `setters`, with commas between; "
-    "after a ! those not. May be repeated.",
+    "after a ! those not. 'kernel saxpy' are a kernel's launches, 'kernel*' all. May be repeated.",
 )
 @click.option("--library", type=click.Choice(["nvml", "cuda"]), help="Only this library's calls.")
 @click.option("--failed", is_flag=True, help="Only calls that failed, or have not returned.")

@@ -126,14 +126,17 @@ class Cuda(Library, Parts):
             self._init_code = self._init_code or status.OPERATING_SYSTEM
         self.ready = False
         self.lock = RLock()
+        for part in self._parts.values():
+            if hasattr(part, "forked"):
+                part.forked()
         self._parts = {}
         self.contexts = Contexts(self)  # the parent's are not this process's to end
 
     def failed_with(self, function: str, code: int) -> None:
         """An error that a context does not survive stays the current one's; cuInit was called."""
         self.asked = self.asked or function == "cuInit"
-        if code in STICKY and self.ready and self.contexts.stack:
-            self.contexts.stack[-1].fail(code)
+        if code in STICKY and self.ready:
+            self.contexts.fail(code)
 
     def decoder(self, type_name: str, function: str) -> Optional[Callable[[int], Any]]:
         """Streams have names of their own for the default ones."""

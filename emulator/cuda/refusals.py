@@ -3,7 +3,8 @@
 One table: which code, whether a context has to be current first, why, which functions. They are
 not "not emulated yet": a real driver of a headless server says the same, as there is nothing to
 share with. Handles of such resources do not exist, so what needs one is refused for the handle.
-The variants for the per-thread default stream are refused alike.
+The variants for the per-thread default stream are refused alike. Only sparse arrays are what a real
+one has and these devices have not: see `arrays/array.py`.
 """
 
 from __future__ import annotations
@@ -101,6 +102,51 @@ REFUSALS: tuple[tuple[int, bool, str, tuple[str, ...]], ...] = (
         True,
         "copies of a fabric's memory need an IMEX fabric, which is not emulated",
         ("cuFabricCpyBatchAsync",),
+    ),
+    # So say 470 to 555 before cuInit.
+    (status.NOT_SUPPORTED, False, "in no header", ("cuMemGetAttribute", "cuMemGetAttribute_v2")),
+    (
+        status.NOT_SUPPORTED,
+        False,
+        "DMA-BUF needs the open kernel modules, and a device that others reach by PCI",
+        ("cuMemGetHandleForAddressRange",),
+    ),
+    (
+        status.NOT_SUPPORTED,
+        False,
+        "no driver here tells which pages of a range are where: of CUDA 13.5",
+        ("cuMemGetLocationInfo",),
+    ),
+    # What a device without an engine answers: none of its algorithms is the one asked for.
+    (
+        status.INVALID_VALUE,
+        True,
+        "no device of the profiles decompresses (MEM_DECOMPRESS_ALGORITHM_MASK is 0)",
+        ("cuMemBatchDecompressAsync",),
+    ),
+    (
+        status.INVALID_VALUE,
+        False,
+        "arrays all have memory of their own, so none can be given some",
+        ("cuMemMapArrayAsync",),
+    ),
+    (
+        status.NOT_SUPPORTED,
+        True,
+        "no Direct3D or Vulkan queue is there whose commands a capture could become (CIG)",
+        ("cuStreamBeginCaptureToCig",),
+    ),
+    (
+        status.INVALID_VALUE,
+        False,
+        "no capture to a Direct3D or Vulkan queue can have begun",
+        ("cuStreamEndCaptureToCig",),
+    ),
+    (
+        status.INVALID_VALUE,
+        False,
+        "of CUDA 13.5, which no driver here is of: no graph can be captured anew",
+        ("cuStreamBeginRecaptureToGraph",),
     ),
 )
 

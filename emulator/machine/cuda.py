@@ -3,6 +3,9 @@
 Names are those of ``CUdevice_attribute`` in cuda.h without the prefix CU_DEVICE_ATTRIBUTE_. What a
 product or an architecture fixes is in its profile; what changes with the live state, or can be
 computed, is here, so that no figure is written down twice.
+
+Where no source is named, the value is what the comment on the attribute in cuda.h makes of an x86
+host with one NUMA node and the proprietary kernel modules; no public report of it is known.
 """
 
 from __future__ import annotations
@@ -33,27 +36,32 @@ DERIVED: dict[str, Callable[[Device], int | None]] = {
     "COMPUTE_CAPABILITY_MINOR": lambda device: device.compute_capability[1],
     "COMPUTE_MODE": lambda device: _COMPUTE_MODES[device.compute_mode],
     "ECC_ENABLED": lambda device: int(bool(device.ecc.current)),
-    # Only HMM and ATS let kernels follow plain host pointers.
+    # Only HMM and ATS let kernels follow plain host pointers (CUDA programming guide, "Unified
+    # Memory Programming").
     "PAGEABLE_MEMORY_ACCESS": lambda device: int(device.addressing_mode in ("HMM", "ATS")),
-    # A board with one GPU is a group of its own.
+    # "Unique id for a group of devices on the same multi-GPU board" (cuda.h): one GPU is a group.
     "MULTI_GPU_BOARD_GROUP_ID": lambda device: device.index,
     # Flushing in streams is for Tegra and POWER: 0 on GB200 and GB10 in public reports. The forms
-    # before CUDA 11.7 need a kernel module's option that is off (NVreg_EnableStreamMemOPs).
+    # before CUDA 11.7 need a kernel module's option that is off, NVreg_EnableStreamMemOPs (driver
+    # API reference, "Stream Memory Operations").
     "CAN_FLUSH_REMOTE_WRITES": lambda device: 0,
     "CAN_USE_STREAM_MEM_OPS_V1": lambda device: 0,
     "CAN_USE_64_BIT_STREAM_MEM_OPS_V1": lambda device: 0,
     "CAN_USE_STREAM_WAIT_VALUE_NOR_V1": lambda device: 0,
     "DEFERRED_MAPPING_CUDA_ARRAY_SUPPORTED": lambda device: 1,
-    # Needs the open kernel modules; these are the proprietary ones.
+    # Needs the open kernel modules (NVIDIA GPU Operator's guide, "GPUDirect RDMA"); these are the
+    # proprietary ones.
     "DMA_BUF_SUPPORTED": lambda device: 0,
     "HOST_ALLOC_DMA_BUF_SUPPORTED": lambda device: 0,
     # What others write is in order for the device that owns the memory from Hopper on: NCCL
-    # flushes for older ones alone.
+    # flushes for compute capabilities before 9.0 alone.
     "GPU_DIRECT_RDMA_WRITES_ORDERING": lambda device: (
         100 if device.compute_capability >= (9, 0) else 0
     ),
+    # Fabric handles are for GPUs on a fabric that is up (driver API reference, "Virtual Memory
+    # Management").
     "HANDLE_TYPE_FABRIC_SUPPORTED": lambda device: int(device.fabric.state == "COMPLETED"),
-    # One host node, number 0; the GPU's own memory is none.
+    # One host node, number 0; the GPU's own memory is none ("NUMA node ID of the GPU memory").
     "HOST_NUMA_ID": lambda device: 0,
     "NUMA_ID": lambda device: -1,
     "HOST_MEMORY_POOLS_SUPPORTED": lambda device: 1,
@@ -62,7 +70,8 @@ DERIVED: dict[str, Callable[[Device], int | None]] = {
     "HOST_NUMA_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED": lambda device: 1,
     "HOST_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED": lambda device: 1,
     "READ_ONLY_HOST_REGISTER_SUPPORTED": lambda device: int(device.addressing_mode == "ATS"),
-    # A link with native atomics, Windows's graphics, POWER's and Grace's function pointers.
+    # What this host has not: a link with native atomics, Windows's graphics, and memory that GPU
+    # and host address alike, to tell functions by ("unified function pointers").
     "ONLY_PARTIAL_HOST_NATIVE_ATOMIC_SUPPORTED": lambda device: 0,
     "D3D12_CIG_SUPPORTED": lambda device: 0,
     "VULKAN_CIG_SUPPORTED": lambda device: 0,

@@ -9,6 +9,7 @@ the records' mutex; to give back is to write one's own record.
 
 from __future__ import annotations
 
+import os
 from _thread import RLock
 from time import time_ns
 
@@ -102,12 +103,35 @@ class Ledger:
         if self._records is not None:
             self._records.renew_lock()
 
+    def _look(self) -> Optional[Records]:
+        """The records as they are now; this process's is there again if it was lost. None while
+        nobody has held anything."""
+        records = self._records
+        if records is None:
+            if self._is_new():
+                return None
+            records = self.open()
+        records.check()
+        if records.mine() is None and records.pid == self._pid and any(self._mine):
+            with records:
+                self._record(records)
+        return records
+
+    def _is_new(self) -> bool:
+        """Whether no process has opened the file: most never do, and opening costs time."""
+        try:
+            return not self.folder or not os.stat(self.folder + "/ledger").st_size
+        except OSError:  # nor could it be shared
+            return True
+
     # ---- what is held
 
     def held(self, device: Seated) -> int:
         """Bytes that all live processes hold of a device."""
-        records = self._records or self.open()
-        return sum(map(self._sum, self._columns(device))) if records.words[0] else 0
+        records = self._look()
+        if records is None or not records.claimed:
+            return 0
+        return sum(map(self._sum, self._columns(device)))
 
     def used(self, device: Seated) -> int:
         """Bytes of a device in use: what the scenario says, and what processes hold."""
@@ -120,8 +144,8 @@ class Ledger:
 
     def processes(self, device: Seated) -> list[Process]:
         """The live processes that have a context on a device, each with its bytes there."""
-        records = self._records or self.open()
-        if not records.words[0]:
+        records = self._look()
+        if records is None or not records.claimed:
             return []
         return [
             self._process(records.base(index), column, device.instance(place))
@@ -164,7 +188,6 @@ class Ledger:
         marked = [i for i, word in enumerate(records.column(column, records.claimed)) if word]
         if not marked:
             return []
-        records.check()
         live = [index for index in marked if records.lives(index)]
         if len(live) < len(marked):
             with records:

@@ -7,7 +7,6 @@ from _thread import RLock
 from .clock import Clock
 from .device import Device
 from .drivers import nvml_version
-from .ledger import Ledger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any, Callable
 
     from .changes import Schedule
+    from .ledger import Ledger
 
     Hook = Callable[[Any], Callable[..., Any]]
 
@@ -38,7 +38,8 @@ class Machine:
         nvml_version: for example "13.580.126.09".
         devices: the GPUs, in NVML's order (by PCI bus id, as the plan lists them).
         clock: the time that everything on the machine is stamped with, and that changes go by.
-        ledger: what processes hold of the devices.
+        folder: that the machine's processes share, for the ledger; empty without one.
+        say_once: told in a line, each but once, what is wrong with what they share.
         lock: held while something is changed that others must see in order. Reentrant: a change's
             function may call, and so may a signal handler of the host.
 
@@ -47,14 +48,16 @@ class Machine:
     """
 
     __slots__ = (
+        "_ledger",
         "_schedule",
         "clock",
         "cuda_version",
         "devices",
         "driver_version",
-        "ledger",
+        "folder",
         "lock",
         "nvml_version",
+        "say_once",
     )
 
     def __init__(
@@ -74,7 +77,9 @@ class Machine:
         self.devices = [
             Device({**gpus[gpu["like"]], **gpu} if "like" in gpu else gpu) for gpu in gpus
         ]
-        self.ledger = Ledger(self.devices)
+        self.folder = ""
+        self.say_once: Callable[[str], object] = str
+        self._ledger: Ledger | None = None
         self._schedule: Schedule | None = None
         if plan["changes"]:
             from .changes import Schedule
@@ -83,6 +88,19 @@ class Machine:
             self.clock.advanced = self.catch_up
             if not behind:
                 self.catch_up()
+
+    @property
+    def ledger(self) -> Ledger:
+        """What processes hold of the devices; made when first asked for, as few programs ask."""
+        if self._ledger is None:
+            from .ledger import Ledger
+
+            with self.lock:
+                if self._ledger is None:
+                    made = Ledger(self.devices)
+                    made.folder, made.say_once = self.folder, self.say_once
+                    self._ledger = made
+        return self._ledger
 
     def catch_up(self, when: int | None = None) -> None:
         """Let happen what was to happen by now, or by a time of the wall's.
@@ -96,7 +114,8 @@ class Machine:
     def renew_lock(self) -> None:
         """Forget a lock that a thread of a fork's parent holds."""
         self.lock = RLock()
-        self.ledger.renew_lock()
+        if self._ledger is not None:
+            self._ledger.renew_lock()
         if self._schedule is not None:
             self._schedule.taking = False
 

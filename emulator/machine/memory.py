@@ -40,9 +40,9 @@ class Memory(Figures):
     @property
     def usable(self) -> int:
         """Bytes that are not reserved: what ``cuDeviceTotalMem`` reports."""
-        return self.total - self.reserved
+        return max(self.total - self.reserved, 0)
 
     @property
     def free(self) -> int:
         """Bytes that the scenario leaves to processes; what they hold of these is the ledger's."""
-        return self.total - self.reserved - self.used
+        return max(self.usable - self.used, 0)

@@ -121,7 +121,9 @@ def profiles(product: str) -> dict[str, Profile]:
 def arrange(product: str, instances: Sequence[Instance]) -> list[tuple[Profile, int]]:
     """The profile of each instance, and the memory slice that it begins at.
 
-    The largest are placed first, each at its lowest free place, whatever the order they come in.
+    The largest are placed first, whatever the order they come in, each at its lowest free place
+    that leaves room for the others. (The user guide has 3-2-1-1 on an A100, where only the second
+    place of the 3 does.)
 
     Raises:
         ValueError: a profile that the product does not have, too many compute slices in one, or no
@@ -139,7 +141,16 @@ def arrange(product: str, instances: Sequence[Instance]) -> list[tuple[Profile, 
             raise ValueError(
                 f"expected at most {profile.most} of {profile.name}, found {chosen.count(profile)}"
             )
-    return [(profile, start) for profile, start in zip(chosen, _starts(product, chosen))]
+    order = sorted(range(len(chosen)), key=lambda i: (-chosen[i].size, len(chosen[i].starts)))
+    starts = _starts([chosen[index] for index in order], frozenset())
+    if starts is None:
+        names = ", ".join(profile.name for profile in chosen)
+        slices = max(profile.size for profile in known.values())
+        raise ValueError(
+            f"no room for {names} together: they need more than {slices} slices of memory, "
+            "or the same ones"
+        )
+    return [(profile, starts[order.index(place)]) for place, profile in enumerate(chosen)]
 
 
 def _check_slices(profile: Profile, row: Instance) -> None:
@@ -154,23 +165,14 @@ def _check_slices(profile: Profile, row: Instance) -> None:
         raise ValueError(f"expected a UUID for each of {count}, found {len(row.uuids)}")
 
 
-def _starts(product: str, chosen: Sequence[Profile]) -> list[int]:
-    order = sorted(range(len(chosen)), key=lambda i: (-chosen[i].size, len(chosen[i].starts)))
-    starts = [0] * len(chosen)
-    taken: set[int] = set()
-    for index in order:
-        profile = chosen[index]
-        for start in profile.starts:
-            span = set(range(start, start + profile.size))
-            if not span & taken:
-                starts[index] = start
-                taken |= span
-                break
-        else:
-            names = ", ".join(profile.name for profile in chosen)
-            slices = max(p.size for p in profiles(product).values())
-            raise ValueError(
-                f"no room for {names} together: they need more than {slices} slices of memory, "
-                "or the same ones"
-            )
-    return starts
+def _starts(order: Sequence[Profile], taken: frozenset[int]) -> list[int] | None:
+    """The first places for all that overlap neither with what is taken nor with each other."""
+    if not order:
+        return []
+    for start in order[0].starts:
+        span = frozenset(range(start, start + order[0].size))
+        if not span & taken:
+            others = _starts(order[1:], taken | span)
+            if others is not None:
+                return [start, *others]
+    return None

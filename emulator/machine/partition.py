@@ -143,7 +143,8 @@ def partitions(parent: Device) -> list[Partition]:
 def _compute_instances(
     parent: Device, row: Instance, profile: Profile, number: int
 ) -> list[Partition]:
-    whole = {"total": profile.memory, "reserved": 0, "used": 0}
+    total = min(profile.memory, parent.memory.usable)  # the H100's largest has more in the tables
+    whole = {"total": total, "reserved": 0, "used": 0}
     width = parent.memory.bus_width * profile.size // _slices(parent)
     memory = Memory({**whole, "bus_width": width})
     slices = row.compute_slices or [profile.slices]

@@ -17,8 +17,9 @@ import os
 from _struct import pack, unpack
 from _thread import RLock
 from binascii import crc32
-from errno import EACCES, ENOENT, EPERM, EROFS
+from errno import EACCES, EDEADLK, ENOENT, EPERM, EROFS
 from fcntl import F_GETLK, F_SETLK, F_SETLKW, F_UNLCK, F_WRLCK, fcntl
+from time import sleep
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ LOCK = "hhqqi4x"  # struct flock on 64-bit Linux: type, whence, start, length, p
 
 #: Of a folder that is gone, or another user's: nothing can be shared there, and nothing is wrong.
 ELSEWHERE = (ENOENT, EACCES, EPERM, EROFS)
+
+AGAIN = 1e-4  # seconds until a lock is asked for again that seemed to be a deadlock
 
 READ_WRITE, SHARED = 3, 1  # PROT_READ | PROT_WRITE, MAP_SHARED
 
@@ -117,18 +120,26 @@ class Records:
         """See to the header, under the mutex."""
         words = self.words
         claimed, stamp, layout = words[: LAYOUT + 1]
-        if (stamp, layout) == (MAGIC, self._layout) and claimed <= MOST:
+        if self._is_sound():
             return True
-        alone = not self._locked(1, MOST)
-        if (stamp or layout or claimed) and (stamp != MAGIC or claimed > MOST):
-            what = "counted anew" if alone else "not shared"
-            self._say(f"{self._path} is damaged: what processes hold is {what}")
-        elif not alone:
+        damaged = stamp != MAGIC or claimed > MOST
+        if damaged and (stamp or layout or claimed):
+            self._say_damaged()
+        elif not damaged and self._locked(1, MOST):
             self._say(f"{self._path} is in use for other GPUs: what processes hold is not shared")
-        if alone:
-            words[CLAIMED] = 0
-            words[LAYOUT], words[STAMP] = self._layout, MAGIC
-        return alone
+            return False
+        words[CLAIMED] = 0  # who has a record sees at its next look that it is gone
+        words[LAYOUT], words[STAMP] = self._layout, MAGIC
+        return True
+
+    def _is_sound(self) -> bool:
+        """Whether the header is as it must be."""
+        claimed, stamp, layout = self.words[: LAYOUT + 1]
+        return (stamp, layout) == (MAGIC, self._layout) and claimed <= MOST
+
+    def _say_damaged(self) -> None:
+        path = self._path or "the ledger"
+        self._say(f"{path} is damaged: what processes hold is counted anew")
 
     def check(self) -> None:
         """See whether this process is a new one; whether the file is as it was, else begin again.
@@ -142,12 +153,25 @@ class Records:
                 return
             known = _state(self._file)
             ours = known is not None and known[:2] == self._identity
-            if known and ours and known[2] >= self._bytes and self.words[CLAIMED] <= MOST:
-                return
-            if ours:
-                self._say(f"{self._path or 'the ledger'} is damaged: what is held is counted anew")
+            if known and ours and known[2] >= self._bytes and self._is_sound():
+                if known[3] or not self._is_replaceable():
+                    self._check_mine()
+                    return
+            elif ours:
+                self._say_damaged()
             self.close()
             self._open()
+
+    def _is_replaceable(self) -> bool:
+        """Whether a file that was removed can be made anew: its folder may be gone with it."""
+        return bool(self._path) and os.path.isdir(os.path.dirname(self._path))
+
+    def _check_mine(self) -> None:
+        """Let go of this process's record if it is no longer one: the file was written anew."""
+        mine, words = self._mine, self.words
+        if mine is not None and (mine >= words[CLAIMED] or words[self.base(mine)] != self.pid):
+            self._mine = None
+            self._set(F_SETLK, F_UNLCK, 1 + mine)
 
     def close(self) -> None:
         """Let go of the file and of all locks; the memory stays for those who have a view of it."""
@@ -192,8 +216,17 @@ class Records:
             self._set(F_SETLK, F_UNLCK, 0)
 
     def _set(self, command: int, kind: int, place: int) -> None:
-        if self._file is not None:
-            fcntl(self._file, command, pack(LOCK, kind, os.SEEK_SET, LOCKS + place, 1, 0))
+        """Set or free a lock. The kernel takes a process for one thread: if another thread waits
+        for a lock of the host's own, it may see a deadlock here where there is none."""
+        asked = pack(LOCK, kind, os.SEEK_SET, LOCKS + place, 1, 0)
+        while self._file is not None:
+            try:
+                fcntl(self._file, command, asked)
+                return
+            except OSError as error:
+                if error.errno != EDEADLK:
+                    raise
+                sleep(AGAIN)
 
     def _locked(self, place: int, count: int = 1) -> bool:
         """Whether another process holds a lock on one of `count` bytes."""
@@ -231,7 +264,8 @@ class Records:
         for index in range(claimed):
             base = self.base(index)
             if words[base] and not self.lives(index):
-                words[base : base + self.width] = self._nothing
+                words[base + 1 : base + self.width] = self._nothing[1:]
+                words[base] = 0  # last: until then it is a record, if we end here
         while claimed and not words[self.base(claimed - 1)]:
             claimed -= 1
         words[CLAIMED] = claimed
@@ -247,9 +281,8 @@ class Records:
         """
         self.bury()
         words, claimed = self.words, self.claimed
-        starts = list(self.column(0, claimed))
-        index = starts.index(0) if 0 in starts else claimed
-        if index == MOST:
+        index = self._free()
+        if index is None:
             self._say(f"{MOST} processes hold memory, and no more can: one is refused")
             return None
         self._set(F_SETLK, F_WRLCK, 1 + index)
@@ -260,14 +293,22 @@ class Records:
         self._mine = index
         return base
 
+    def _free(self) -> Optional[int]:
+        """The first that nobody has; whose record went with the file may still hold the lock."""
+        for index, start in enumerate(self.column(0, MOST)):
+            if (index >= self.claimed or not start) and not self._locked(1 + index):
+                return index
+        return None
 
-def _state(file: int) -> Optional[tuple[int, int, int]]:
-    """What file a descriptor is of, by device and number, and its size; None if of none."""
+
+def _state(file: int) -> Optional[tuple[int, int, int, int]]:
+    """What file a descriptor is of, by device and number, its size, and how many names it has;
+    None if of none."""
     try:
         known = os.fstat(file)
     except OSError:
         return None
-    return known.st_dev, known.st_ino, known.st_size
+    return known.st_dev, known.st_ino, known.st_size, known.st_nlink
 
 
 def _mapped(file: int, size: int) -> memoryview:

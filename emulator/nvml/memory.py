@@ -17,7 +17,7 @@ def memory_info(nvml: Nvml, device: Device) -> dict[str, int]:
     memory, used = device.memory, nvml.machine.ledger.used(device)
     return {
         "total": memory.total,
-        "used": memory.reserved + used,
+        "used": memory.total - memory.usable + used,
         "free": memory.usable - used,
     }
 

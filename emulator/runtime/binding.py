@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import ctypes
 
-from ..api import NULL_PAGE, ApiError
+from ..api import NULL_PAGE, ApiError, snake_case
 from . import convert
 
 TYPE_CHECKING = False
@@ -239,6 +239,9 @@ class Binder:
             return
         self.names["answer"] = self.handler.answer
         self.values[self.api.name] = "library"
+        for key, what in self.handler.given.items():
+            known = self.values[snake_case(what)] if isinstance(what, str) else str(what)
+            self.values[key] = known
         arguments = ", ".join(self.values[key] for key in self.handler.keys)
         outputs = self._outputs() if self._returns_status else []
         if not self._returns_status:

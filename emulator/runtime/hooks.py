@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 from _thread import get_ident
 
+from ..api.answers import code_of
 from ..scriptfile import ScriptFile
 from . import escape
 from .outputs import write
@@ -31,16 +32,6 @@ if TYPE_CHECKING:
     from .session import Session
 
 __all__ = ["Intercepted", "find", "is_ours", "run"]
-
-#: A code has 32 bits, with a sign or without.
-LEAST, MOST = -(1 << 31), (1 << 32) - 1
-
-#: Type of what a function that is no plain one returns -> what such a function is called.
-NOT_PLAIN = {
-    "async_generator": "an async function with `yield`",
-    "coroutine": "an async function",
-    "generator": "a function with `yield`",
-}
 
 #: Scripts that have run, by their files.
 _scripts: dict[str, ScriptFile] = {}
@@ -132,22 +123,10 @@ def _has_status(call: Call) -> bool:
 
 
 def _code(found: Any, call: Call) -> int:
-    api = call.library.api
     if not _has_status(call):
         raise ValueError(f"expected None, as the call returns no code, found {found!r}")
-    if isinstance(found, int) and not isinstance(found, bool) and LEAST <= found <= MOST:
-        return int(found)
-    if isinstance(found, str):
-        for name, code in api.types.members(api.status).items():
-            if found.upper() in (name, api.short(name)):
-                return code
-    expected = f"expected a code of {api.name}, None or a dict"
-    kind = NOT_PLAIN.get(type(found).__name__)
-    if kind is None:
-        raise ValueError(f"{expected}, found {found!r}")
-    if hasattr(found, "close"):
-        found.close()  # else Python complains that nobody has awaited it
-    raise ValueError(f"{expected}, found {kind}")
+    api = call.library.api
+    return code_of(api, found, f"expected a code of {api.name}, None or a dict")
 
 
 def is_ours(error: BaseException, what: Any) -> bool:

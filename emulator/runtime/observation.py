@@ -87,10 +87,17 @@ class Observer:
             _show(record, arguments)
             self.record({**record, "code": None, "status": what, **more})
 
-    def note(self, library: Library, function: str, arguments: dict[str, Any], code: int) -> None:
+    def note(
+        self,
+        library: Library,
+        function: str,
+        arguments: dict[str, Any],
+        code: int,
+        began: Optional[int] = None,
+    ) -> None:
         """Trace a call that came by no slot."""
         if self.record is not None:
-            record = self._base(library, function, time.time_ns())
+            record = self._base(library, function, began or time.time_ns())
             status = library.api.status_name(code)
             self.record({**record, "arguments": arguments, "code": code, "status": status})
 

@@ -57,7 +57,7 @@ class Session:
         self._observer: Optional[Observer] = None
         self._watched: set[str] = set()
         self.machine = Machine(plan, _hook, behind=True)
-        self.machine.ledger.folder, self.machine.ledger.say_once = folder, escape.say_once
+        self.machine.folder, self.machine.say_once = folder, escape.say_once
         if self.traced or self.strict or plan["faults"] or plan["changes"]:
             self._watch()
         if any(isinstance(rule.get("process"), int) for rule in plan["faults"]):

@@ -7,6 +7,7 @@ from typing import Any
 
 from .errors import ScenarioError, within
 from .hooks import located
+from .instances import check_rows
 from .picking import devices
 from .schema import Change
 from .times import parse_duration
@@ -44,8 +45,10 @@ def _change(change: Change, gpus: Sequence[dict[str, Any]], folder: str) -> dict
         "run": None if change.run is None else located(change.run, folder),
     }
     present = {key: value for key, value in given.items() if value is not None}
-    return {
-        "at": at,
-        "devices": devices(change.device, gpus),
-        **present,
-    }
+    chosen = devices(change.device, gpus)
+    rows = change.set.get("mig", {}).get("instances")
+    for index in chosen if rows else ():
+        gpu = gpus[index]
+        product = (gpus[gpu["like"]] if "like" in gpu else gpu)["profile"]
+        check_rows(product, rows, ("set", "mig", "instances"))
+    return {"at": at, "devices": chosen, **present}

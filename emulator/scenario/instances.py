@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..machine.mig import arrange
 from ..machine.modes import Instance
 from .errors import ScenarioError
 
-__all__ = ["check_instances"]
+__all__ = ["check_instances", "check_rows"]
 
 _UUID = re.compile("MIG-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -27,6 +27,15 @@ def check_instances(product: str, mig: Mapping[str, Any]) -> None:
     key = ("figures", "mig", "instances")
     if not mig.get("current"):
         raise ScenarioError("expected no instances, as MIG is off: set current = true", key=key)
+    check_rows(product, rows, key)
+
+
+def check_rows(product: str, rows: Sequence[Mapping[str, Any]], key: tuple[str, ...]) -> None:
+    """Refuse instances that could not be made together; they were written at `key`.
+
+    Raises:
+        ScenarioError: what is wrong, and what the product has.
+    """
     uuids = [uuid for row in rows for uuid in row.get("uuids") or ()]
     for uuid in uuids:
         if not _UUID.fullmatch(uuid):

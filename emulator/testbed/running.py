@@ -84,12 +84,14 @@ class RunningTestbed:
 
     @cached_property
     def session(self) -> Session:
-        """What a program that starts now plays, see `replay`.
+        """What a program that starts now plays, see `replay`; what programs hold is in its ledger.
 
         Raises:
             JournalError: the journal is damaged.
         """
-        return replay(self.plan, self.control.entries())
+        session = replay(self.plan, self.control.entries())
+        session.machine.folder = str(self.folder)
+        return session
 
     def __repr__(self) -> str:
         return f"RunningTestbed({str(self.folder)!r}, scenario={self.scenario!r})"

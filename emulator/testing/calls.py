@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, overload
 
-from ..trace import Call, functions_named, identity
+from ..trace import Call, Functions, identity
 
 __all__ = ["Call", "Calls", "Verdict"]
 
@@ -88,7 +88,7 @@ class Calls:
         Raises:
             UnknownNameError: neither API has such a function.
         """
-        names = _names(functions)
+        names = Functions(functions)
         return Calls(call for call in self if call.function in names)
 
     def count(self, *functions: str) -> int:
@@ -128,13 +128,8 @@ class Calls:
         return Verdict(True, f"{function} is called only after {first} succeeded")
 
     def _positions(self, function: str, start: int) -> Iterator[int]:
-        names = _names((function,))
+        names = Functions((function,))
         return (at for at in range(start, len(self)) if self[at].function in names)
-
-
-def _names(functions: tuple[str, ...]) -> frozenset[str]:
-    """The functions meant; a name that means none is a slip that would make a test pass."""
-    return frozenset().union(*map(functions_named, functions))
 
 
 def _short(call: Call) -> str:

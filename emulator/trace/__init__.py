@@ -1,7 +1,7 @@
 """Traces: reading what the runtime writes, choosing calls of it, and showing them."""
 
 from .call import Call, identity
-from .choosing import Choice, failed, functions_named
+from .choosing import Choice, Functions, failed
 from .chrome import Chrome
 from .formats import Format, Json, Text
 from .lines import line, printable
@@ -14,6 +14,7 @@ __all__ = [
     "Chrome",
     "Commands",
     "Format",
+    "Functions",
     "Json",
     "Record",
     "Splitter",
@@ -21,7 +22,6 @@ __all__ = [
     "SummaryJson",
     "Text",
     "failed",
-    "functions_named",
     "identity",
     "line",
     "printable",

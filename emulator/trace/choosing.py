@@ -1,16 +1,25 @@
-"""Which calls of a trace are wanted: by function, library and result."""
+"""Which calls of a trace are wanted: by function, library and result.
+
+A kernel's launch is recorded as the function ``kernel NAME``, and is wanted by just what a trace
+shows: `kernel saxpy`, `kernel lab::*` or, for all of them, `kernel*`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any
 
+from ..cuda.kernels.mangling import fits
 from ..scenario import UnknownNameError
 from ..scenario.errors import nearest
 from ..vocabulary import vocabulary
 
-__all__ = ["Choice", "failed", "functions_named"]
+__all__ = ["Choice", "Functions", "failed"]
+
+LAUNCH = "kernel "  # what the function of a launch's record begins with
+LAUNCHES = "kernel"  # a pattern for all of them
 
 
 def failed(record: Mapping[str, Any]) -> bool:
@@ -18,13 +27,49 @@ def failed(record: Mapping[str, Any]) -> bool:
     return "status" in record and record["code"] != 0
 
 
-@cache
-def functions_named(pattern: str, library: str | None = None) -> frozenset[str]:
-    """The functions that a name, a glob or a group ("getters") means, in one library or in both.
+class Functions:
+    """The functions, and kernels, that names, globs and groups ("getters") mean.
+
+    Args:
+        patterns: the names; "kernel" and a kernel's name, plain or mangled, for its launches.
+        library: where they are looked for; None for both libraries.
 
     Raises:
-        UnknownNameError: it means none.
+        UnknownNameError: one means none.
     """
+
+    def __init__(self, patterns: Iterable[str], library: str | None = None) -> None:
+        given = list(patterns)
+        launches = [pattern for pattern in given if library != "nvml" and _is_of_launches(pattern)]
+        named = [pattern for pattern in given if pattern not in launches or pattern == "*"]
+        self._names = frozenset[str]().union(*(_named(pattern, library) for pattern in named))
+        self._launches = launches
+        self._known: dict[str, bool] = {}
+
+    def __contains__(self, function: str) -> bool:
+        """Whether a record's function is among them."""
+        if not self._launches or not function.startswith(LAUNCH):
+            return function in self._names
+        if function not in self._known:
+            self._known[function] = any(_launches(each, function) for each in self._launches)
+        return self._known[function]
+
+
+def _is_of_launches(pattern: str) -> bool:
+    if pattern in (LAUNCHES, "*") or pattern.startswith(LAUNCH):
+        return True
+    return pattern.startswith(LAUNCHES) and any(letter in pattern for letter in "*?[")
+
+
+def _launches(pattern: str, function: str) -> bool:
+    """Whether a pattern means the launches of a record's function, `kernel NAME`."""
+    if pattern.startswith(LAUNCH):
+        return fits(pattern[len(LAUNCH) :].strip(), function[len(LAUNCH) :])
+    return pattern == LAUNCHES or fnmatchcase(function, pattern)
+
+
+@cache
+def _named(pattern: str, library: str | None) -> frozenset[str]:
     known = vocabulary()
     libraries = [library] if library else [*known.functions]
     found = frozenset().union(*(known.named(name, pattern) for name in libraries))
@@ -57,8 +102,9 @@ class Choice:
     ) -> None:
         given = list(patterns)
         wanted = [pattern for pattern in given if not pattern.startswith("!")]
-        self._wanted = _all(wanted, library) if wanted else None
-        self._others = _all((pattern[1:] for pattern in given if pattern[:1] == "!"), library)
+        self._wanted = Functions(wanted, library) if wanted else None
+        others = (pattern[1:] for pattern in given if pattern[:1] == "!")
+        self._others = Functions(others, library)
         self._library = library
         self._only_failed = only_failed
 
@@ -71,7 +117,3 @@ class Choice:
             and self._library in (None, record["library"])
             and not (self._only_failed and not failed(record))
         )
-
-
-def _all(patterns: Iterable[str], library: str | None) -> Collection[str]:
-    return frozenset().union(*(functions_named(pattern, library) for pattern in patterns))

@@ -61,6 +61,14 @@ def test_calls_are_picked_by_name(emulation: Emulation) -> None:
     assert len(calls[1:]) == 3
 
 
+def test_launches_are_picked_by_their_kernel() -> None:
+    record = {"library": "cuda", "arguments": {}, "code": 0, "status": "SUCCESS", "t": 0, "us": 0}
+    names = ("kernel _ZN3lab5scaleEPf", "cuLaunchKernel", "kernel copy")
+    calls = Calls.of([{**record, "pid": 1, "tid": 1, "function": name} for name in names])
+    assert calls.count("kernel*") == 2
+    assert calls.named("kernel lab::scale", "cuLaunch*").functions == list(names[:2])
+
+
 def test_a_name_of_no_function_is_refused(emulation: Emulation) -> None:
     with pytest.raises(ScenarioError, match="found 'nvmlInt_v2'; did you mean 'nvmlInit_v2'"):
         Calls.of(emulation.calls).count("nvmlInt_v2")

@@ -297,6 +297,32 @@ class TestShow:
         assert own == ["fault[0]", "nvmlDeviceGetName", "GPU", "1,", "calls", "2-3", "TIMEOUT"]
         assert lines[-1] == "  fail slow"
 
+    def test_what_programs_hold(self, ctl: Ctl, testbed: Testbed) -> None:
+        testbed.control.set(1, memory_used="1 GiB")
+        code = (
+            "import ctypes; cuda = ctypes.CDLL('libcuda.so.1'); cuda.cuInit(0)\n"
+            "cuda.cuCtxCreate_v2(ctypes.byref(ctypes.c_void_p()), 0, 1)\n"
+            "cuda.cuMemAlloc_v2(ctypes.byref(ctypes.c_void_p()), ctypes.c_size_t(1 << 30))\n"
+            "print(flush=True); input()"
+        )
+        environment = testbed.environment() | {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+        with subprocess.Popen(
+            [sys.executable, "-c", code], env=environment, stdin=-1, stdout=-1, text=True
+        ) as program:
+            assert program.stdout is not None
+            program.stdout.readline()
+            lines = [line.split() for line in ctl("show").stdout.splitlines()]
+            first, second = json.loads(ctl("show", "--json").stdout)["devices"]
+            program.kill()
+        held = second["processes"][0]["memory"]
+        assert held > 1 << 30
+        expected = {"pid": program.pid, "name": sys.executable, "memory": held}
+        assert (first["processes"], second["processes"]) == ([], [expected])
+        assert (first["memory"]["used"], second["memory"]["used"]) == (0, held + (1 << 30))
+        assert ["1", str(program.pid), str(held >> 20), "MiB", sys.executable] in lines
+        again = json.loads(ctl("show", "--json").stdout)["devices"]
+        assert again[1]["memory"]["used"] == 1 << 30
+
     def test_as_data(self, ctl: Ctl, testbed: Testbed) -> None:
         testbed.control.set(0, temperature=95)
         testbed.control.advance(60)

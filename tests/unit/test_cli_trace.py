@@ -287,6 +287,61 @@ class TestFilter:
         assert not (tmp_path / "started").exists()
 
 
+#: Launches of two kernels.
+LAUNCHES = """
+import ctypes
+from ctypes import byref, c_void_p
+cuda = ctypes.CDLL("libcuda.so.1")
+context, module, function = c_void_p(), c_void_p(), c_void_p()
+cuda.cuInit(0)
+cuda.cuCtxCreate_v2(byref(context), 0, 0)
+text = ".version 7.0\\n.target sm_50\\n.address_size 64\\n"
+names = ("plain", "_ZN3lab5scaleIfEEvv")
+text += "".join(".visible .entry " + name + "() { ret; }" for name in names)
+cuda.cuModuleLoadData(byref(module), text.encode())
+for name in names:
+    cuda.cuModuleGetFunction(byref(function), module, name.encode())
+    cuda.cuLaunchKernel(function, 1, 1, 1, 1, 1, 1, 0, None, None, None)
+"""
+PLAIN, MANGLED = "kernel plain", "kernel _ZN3lab5scaleIfEEvv"
+
+
+class TestLaunches:
+    @pytest.mark.parametrize(
+        ("patterns", "expected"),
+        [
+            ("kernel*", [PLAIN, MANGLED]),
+            ("kernel", [PLAIN, MANGLED]),
+            ("kernel plain", [PLAIN]),
+            ("kernel lab::scale", [MANGLED]),
+            ("kernel lab::*", [MANGLED]),
+            ("kernel _Z*", [MANGLED]),
+            ("kernel nothing", []),
+            ("cuInit,kernel p*", ["cuInit", PLAIN]),
+            ("!cu*", [PLAIN, MANGLED]),
+            ("!kernel*,!cuM*,!cuL*", ["cuInit", "cuCtxCreate_v2"]),
+            ("*,!cu*", [PLAIN, MANGLED]),
+        ],
+    )
+    def test_are_chosen_as_they_are_shown(
+        self, trace: Nvemu, patterns: str, expected: list[str]
+    ) -> None:
+        done = trace("--gpus", "t4", "--format", "jsonl", "-e", patterns, LAUNCHES)
+        lines = [line for line in done.stderr.splitlines() if line.startswith("{")]
+        assert functions("\n".join(lines)) == expected
+
+    @pytest.mark.parametrize("options", [["-e", "kernels"], ["-e", "kernel*", "--library", "nvml"]])
+    def test_are_no_other_word(self, nvemu: Nvemu, options: list[str]) -> None:
+        done = nvemu("trace", *options, "true")
+        assert done.returncode == 2
+        assert "expected a function of NVML" in done.stderr
+
+    def test_are_counted(self, trace: Nvemu) -> None:
+        done = trace("--gpus", "t4", "-c", "--format", "jsonl", "-e", "kernel*", LAUNCHES)
+        rows = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
+        assert {(row["function"], row["calls"]) for row in rows} == {(PLAIN, 1), (MANGLED, 1)}
+
+
 class TestSummary:
     @staticmethod
     def rows(text: str) -> dict[str, tuple[float, float, int, int]]:

@@ -196,3 +196,21 @@ def test_planes_of_a_video_format(client: Client) -> None:
         client.handle("cuArrayGetPlane", array, 2)
     with refused("INVALID_VALUE"):
         client.handle("cuArrayGetPlane", create(client, 8, 8), 0)
+
+
+def test_no_array_is_made_during_a_capture(client: Client) -> None:
+    """It takes memory, as cuMemAlloc does."""
+    stream, graph = c_size_t(client.handle("cuStreamCreate", 0)), c_size_t()
+    shape = api.types["CUDA_ARRAY3D_DESCRIPTOR"](Width=4, Format=1, NumChannels=1)
+    array = c_size_t(client.handle("cuArray3DCreate_v2", byref(shape)))
+    for call in (
+        lambda: client.handle("cuArray3DCreate_v2", byref(shape)),
+        lambda: client.handle("cuMipmappedArrayCreate", byref(shape), 1),
+        lambda: client.cuArrayDestroy(array),
+    ):
+        client.cuStreamBeginCapture_v2(stream, 0)
+        with refused("STREAM_CAPTURE_UNSUPPORTED"):
+            call()
+        with refused("STREAM_CAPTURE_INVALIDATED"):
+            client.cuStreamEndCapture(stream, byref(graph))
+    client.cuArrayDestroy(array)

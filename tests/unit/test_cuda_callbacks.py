@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from ctypes import c_int, c_size_t, c_uint, c_void_p
 from pathlib import Path
@@ -14,6 +16,7 @@ from cuda_client import Client, StatusError, refused
 
 import emulator
 from emulator import Gpu, Machine, Scenario
+from emulator.cuda.streams import worker
 from emulator.stubfiles import stub
 
 DRIVER = "550.163.01"
@@ -151,6 +154,30 @@ def test_an_error_is_told_to_callbacks_and_ends_host_functions(client: Client) -
     assert called == []
 
 
+def test_a_function_may_wait_for_another_stream(client: Client) -> None:
+    address = client.handle("cuMemAlloc_v2", 64)
+    client.cuMemsetD32_v2(c_size_t(address), 0, 16)
+    words = (c_uint * 2).from_address(address)
+    calling, writing = stream(client), stream(client)
+    entered, seen = threading.Event(), threading.Event()
+
+    def wait(_: object) -> None:
+        entered.set()
+        while not words[1]:
+            time.sleep(0.001)
+        seen.set()
+
+    function = HOST_FUNCTION(wait)
+    client.cuLaunchHostFunc(calling, function, None)
+    assert entered.wait(60)
+    client.cuStreamWaitValue32_v2(writing, c_size_t(address), 1, 0)
+    client.cuStreamWriteValue32_v2(writing, c_size_t(address + 4), 1, 0)
+    words[0] = 1  # and no thread calls CUDA from here on
+    done = seen.wait(60)
+    words[1] = 1
+    assert done
+
+
 HOST = r"""
 #include <pthread.h>
 #include <stdio.h>
@@ -268,3 +295,114 @@ def test_a_program_in_c(
     done = run_in(scenario, [program])
     assert (done.stdout, done.stderr) == ("sum 404\nchild 3\nsum 409\n", "")
     assert done.returncode == 0
+
+
+ENDING = r"""
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+typedef unsigned long long ptr;
+int cuInit(unsigned), cuCtxCreate_v2(void **, unsigned, int), cuCtxDestroy_v2(void *);
+int cuCtxSetCurrent(void *), cuStreamCreate(void **, unsigned), cuStreamSynchronize(void *);
+int cuMemAlloc_v2(ptr *, size_t), cuMemAllocHost_v2(void **, size_t);
+int cuMemcpyDtoDAsync_v2(ptr, ptr, size_t, void *), cuMemsetD32_v2(ptr, unsigned, size_t);
+int cuStreamWaitValue32_v2(void *, ptr, unsigned, unsigned);
+
+#define SIZE ((size_t)256 << 20)
+static void *context, *stream;
+
+static void check(int status, const char *what)
+{
+    if (status) {
+        printf("%s: %d\n", what, status);
+        exit(1);
+    }
+}
+
+static void *wait_for_it(void *unused)
+{
+    check(cuCtxSetCurrent(context), "cuCtxSetCurrent");
+    return (void *)(size_t)cuStreamSynchronize(stream);
+}
+
+int main(void)
+{
+    ptr from, to;
+    void *memory, *status;
+    pthread_t thread;
+    check(cuInit(0), "cuInit");
+    check(cuCtxCreate_v2(&context, 0, 0), "cuCtxCreate");
+    check(cuStreamCreate(&stream, 1), "cuStreamCreate");
+    check(cuMemAlloc_v2(&from, SIZE), "cuMemAlloc");
+    check(cuMemAlloc_v2(&to, SIZE), "cuMemAlloc");
+    check(cuMemsetD32_v2(from, 1, 64), "cuMemsetD32");
+    check(cuMemAllocHost_v2(&memory, 4096), "cuMemAllocHost");
+    volatile unsigned *word = memory;
+    *word = 0;
+    check(cuStreamWaitValue32_v2(stream, (ptr)memory, 1, 0), "cuStreamWaitValue32");
+    for (int i = 0; i < 20; i++)
+        check(cuMemcpyDtoDAsync_v2(to, from, SIZE, stream), "cuMemcpyDtoDAsync");
+    pthread_create(&thread, NULL, wait_for_it, NULL);
+    *word = 1;
+    while (!*(volatile unsigned *)to) /* until the first copy is under way */
+        usleep(100);
+    check(cuCtxDestroy_v2(context), "cuCtxDestroy");
+    pthread_join(thread, &status);
+    puts("both"); /* its status depends on when it came */
+    return 0;
+}
+"""
+
+
+def test_a_context_ends_while_work_is_done_in_it(
+    compile_c: Callable[..., Path], run_in: Callable[..., CompletedProcess[str]]
+) -> None:
+    program = compile_c(ENDING, "-pthread", str(stub("cuda", DRIVER)))
+    done = run_in(Scenario(driver=DRIVER, gpus=[Gpu("t4")]), [program])
+    assert (done.stdout, done.stderr, done.returncode) == ("both\n", "", 0)
+
+
+AT_EXIT = """
+import atexit, ctypes, sys
+from ctypes import byref, c_void_p
+
+cuda = ctypes.CDLL("libcuda.so.1")
+context, seen = c_void_p(), []
+assert cuda.cuInit(0) == cuda.cuCtxCreate_v2(byref(context), 0, 0) == 0
+function = ctypes.CFUNCTYPE(None, c_void_p)(seen.append)
+
+
+def last():
+    statuses = cuda.cuLaunchHostFunc(None, function, c_void_p(7)), cuda.cuStreamSynchronize(None)
+    print(statuses, seen)
+
+
+atexit.register(last)
+"""
+
+
+def test_a_program_in_python_that_is_about_to_end(
+    run_in: Callable[..., CompletedProcess[str]],
+) -> None:
+    done = run_in(Scenario(driver=DRIVER, gpus=[Gpu("t4")]), [sys.executable, "-c", AT_EXIT])
+    assert (done.stdout, done.stderr, done.returncode) == ("(0, 0) [7]\n", "", 0)
+
+
+def test_work_where_no_thread_can_be_started(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    seen: list[int] = []
+    function = HOST_FUNCTION(seen.append)
+    with monkeypatch.context() as patched:
+        patched.setattr(worker, "start_new_thread", refuse)
+        client.cuLaunchHostFunc(None, function, c_void_p(1))
+        client.cuStreamSynchronize(None)
+        assert seen == [1]
+    client.cuLaunchHostFunc(None, function, c_void_p(2))
+    client.cuStreamSynchronize(None)
+    assert seen == [1, 2]

@@ -411,3 +411,47 @@ def test_synchronous_copies(client: Client, words: ctypes.Array[c_uint]) -> None
             client.cuMemcpyHtoD_v2(c_size_t(ctypes.addressof(words)), b"word", c_size_t(4))
         with refused("STREAM_CAPTURE_INVALIDATED"):
             end(client, origin)
+
+
+def test_a_graph_that_is_captured_into(client: Client) -> None:
+    address = client.handle("cuMemAlloc_v2", 64)
+    word = c_uint.from_address(address)
+    stream = c_void_p(client.handle("cuStreamCreate", 1))
+    graph = c_void_p(client.handle("cuGraphCreate", 0))
+    client.cuStreamBeginCaptureToGraph(stream, graph, None, None, c_size_t(0), 2)
+    client.cuMemsetD32Async(c_size_t(address), 1, c_size_t(1), stream)
+    with refused("INVALID_VALUE"):
+        client.cuGraphDestroy(graph)
+    with refused("INVALID_VALUE"):
+        client.handle("cuGraphInstantiateWithFlags", graph, c_size_t(0))
+    nodes = (c_size_t * 1)()
+    client.cuGraphGetNodes(graph, nodes, byref(c_size_t(1)))
+    client.cuGraphDestroyNode(c_size_t(nodes[0]))
+    client.cuMemsetD32Async(c_size_t(address), 2, c_size_t(1), stream)
+    found = c_void_p()
+    client.cuStreamEndCapture(stream, byref(found))
+    assert found.value == graph.value
+    made = c_void_p(client.handle("cuGraphInstantiateWithFlags", graph, c_size_t(0)))
+    client.cuGraphLaunch(made, None)
+    client.cuStreamSynchronize(None)
+    assert word.value == 2
+
+
+def test_capturing_into_the_graph_of_a_node(client: Client) -> None:
+    graph = c_void_p(client.handle("cuGraphCreate", 0))
+    inner = c_void_p(client.handle("cuGraphCreate", 0))
+    node = c_void_p(client.handle("cuGraphAddChildGraphNode", graph, None, c_size_t(0), inner))
+    child, found = c_void_p(), c_void_p()
+    client.cuGraphChildGraphNodeGetGraph(node, byref(child))
+    stream = c_void_p(client.handle("cuStreamCreate", 1))
+    client.cuStreamBeginCaptureToGraph(stream, child, None, None, c_size_t(0), 2)
+    client.cuStreamEndCapture(stream, byref(found))
+    with refused("INVALID_VALUE"):  # it is still the node's
+        client.cuGraphDestroy(found)
+    client.cuStreamBeginCaptureToGraph(stream, child, None, None, c_size_t(0), 2)
+    client.cuStreamDestroy_v2(stream)
+    client.cuGraphChildGraphNodeGetGraph(node, byref(found))
+    assert found.value == child.value
+    count = c_size_t(7)
+    client.cuGraphGetNodes(child, None, byref(count))
+    assert count.value == 0

@@ -11,8 +11,10 @@ import pytest
 from cuda_client import Client, in_child, refused
 
 import emulator
-from emulator import Gpu, Machine, Scenario
+from emulator import Fault, Gpu, Machine, Scenario
 from emulator.cuda import api
+from emulator.cuda.contexts.context import Context
+from emulator.cuda.streams.schedule import Schedule
 
 
 @pytest.fixture
@@ -241,3 +243,54 @@ def test_the_next_scenario_starts_without_contexts(client: Client) -> None:
         assert current(client) == 0
         with refused("INVALID_CONTEXT"):
             client.cuCtxPushCurrent_v2(context)
+
+
+def test_who_retains_a_primary_context_that_is_about_to_end_keeps_it(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread comes between the last release and the end."""
+    client.handle("cuDevicePrimaryCtxRetain", 0)
+    stop = Schedule.stop
+
+    def retain_and_stop(schedule: Schedule, context: Context) -> None:
+        thread = threading.Thread(target=client.handle, args=("cuDevicePrimaryCtxRetain", 0))
+        thread.start()
+        thread.join(30)
+        assert not thread.is_alive()
+        stop(schedule, context)
+
+    monkeypatch.setattr(Schedule, "stop", retain_and_stop)
+    client.cuDevicePrimaryCtxRelease_v2(0)
+    monkeypatch.undo()
+    assert state(client, 0) == (0, 1)
+    client.cuDevicePrimaryCtxRelease_v2(0)
+    assert state(client, 0) == (0, 0)
+
+
+def test_a_stream_s_function_that_may_have_no_context_makes_and_ends_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    fault = Fault("cuEventCreate", returns="ILLEGAL_ADDRESS")
+    with emulator.emulate(Scenario(gpus=[Gpu("t4")], faults=[fault])) as machine:
+        client = Client()
+        client.cuInit(0)
+        context = create(client, 0)
+        stream = c_size_t(client.handle("cuStreamCreate", 0))
+        seen: list[int] = []
+        library, out = client.library, c_size_t()
+
+        @ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+        def work(_: object) -> None:
+            seen.append(library.cuCtxCreate_v2(byref(out), 0, 0))
+            seen.append(library.cuCtxDestroy_v2(context))
+            seen.append(library.cuEventCreate(byref(out), 0))
+
+        client.cuLaunchHostFunc(stream, work, None)
+        client.cuStreamSynchronize(stream)
+        assert [api.status_name(code) for code in seen] == [
+            "NOT_PERMITTED",
+            "NOT_PERMITTED",
+            "ILLEGAL_ADDRESS",
+        ]
+        assert machine.ledger.held(machine.devices[0]) == machine.devices[0].context_memory

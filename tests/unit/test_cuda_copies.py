@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import os
 from collections.abc import Iterator
 from ctypes import byref, c_size_t, c_uint
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -308,3 +310,49 @@ def test_v1_structs(client: Client) -> None:
     )
     client.cuMemcpy2D(byref(copy))
     assert read(client, pointer.value, 8) == b"12345678"
+
+
+def test_more_rows_than_there_are(client: Client) -> None:
+    """Nothing is made of each row before it is known to be there."""
+    copy = api.types["CUDA_MEMCPY2D"](srcMemoryType=1, dstMemoryType=1, WidthInBytes=8)
+    own = ctypes.create_string_buffer(4096)
+    copy.srcHost = copy.dstHost = ctypes.addressof(own)
+    copy.srcPitch = copy.dstPitch = 16
+    copy.Height = 1 << 40
+    with refused("INVALID_VALUE"):
+        client.cuMemcpy2D_v2(byref(copy))
+
+
+def test_a_hole_in_a_large_piece_of_host_memory(client: Client, tmp_path: Path) -> None:
+    """Large ones are looked at by mapping, which may not be enough."""
+    size, page = 64 << 20, mmap.PAGESIZE
+    pointer = c_size_t(client.handle("cuMemAlloc_v2", c_size_t(size)))
+    protect = ctypes.CDLL(None).mprotect
+    with open(tmp_path / "file", "w+b") as file:
+        file.truncate(size)
+        private, shared = (
+            mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE),
+            mmap.mmap(file.fileno(), size),
+        )
+        hole = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE)
+        starts = [
+            ctypes.addressof(ctypes.c_char.from_buffer(memory))
+            for memory in (private, shared, hole)
+        ]
+        ctypes.memset(starts[0], 7, size)
+        for start in starts:
+            client.cuMemcpyHtoD_v2(pointer, c_size_t(start), c_size_t(size))
+            client.cuMemcpyDtoH_v2(c_size_t(start), pointer, c_size_t(size))
+        os.truncate(tmp_path / "file", size // 2)  # what is behind kills who touches it
+        assert protect(c_size_t(starts[2] + size // 2), c_size_t(page), 0) == 0
+        for start in starts[1:]:
+            with refused("INVALID_VALUE"):
+                client.cuMemcpyHtoD_v2(pointer, c_size_t(start), c_size_t(size))
+            with refused("INVALID_VALUE"):
+                client.cuMemcpyDtoH_v2(c_size_t(start), pointer, c_size_t(size))
+        protect(c_size_t(starts[0]), c_size_t(size), mmap.PROT_READ)
+        client.cuMemcpyHtoD_v2(pointer, c_size_t(starts[0]), c_size_t(size))
+        with refused("INVALID_VALUE"):
+            client.cuMemcpyDtoH_v2(c_size_t(starts[0]), pointer, c_size_t(size))
+        for start in starts:
+            protect(c_size_t(start), c_size_t(size), mmap.PROT_READ | mmap.PROT_WRITE)

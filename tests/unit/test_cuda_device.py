@@ -91,7 +91,7 @@ def test_pci_bus_id_there_and_back(client: Client, machine: Machine) -> None:
     for spelling in ("0000:44:00.0", "0001:43:00.0", "0000:43:00.1"):
         with refused("INVALID_DEVICE"):
             client.integer("cuDeviceGetByPCIBusId", spelling.encode())
-    for spelling in ("", "GPU-0", "43", "0:0:0:0:0", "zz:00.0"):
+    for spelling in ("", "GPU-0", "43", "0:0:0:0:0", "zz:00.0", "0x43:0.0", "4_3:00.0", "-1:0:0"):
         with refused("INVALID_VALUE"):
             client.integer("cuDeviceGetByPCIBusId", spelling.encode())
 

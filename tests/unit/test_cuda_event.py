@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+import time
 from collections.abc import Iterator
 from ctypes import byref, c_float, c_size_t, c_uint, c_void_p
 
@@ -12,6 +13,8 @@ from cuda_client import Client, refused
 
 import emulator
 from emulator import Gpu, Machine, Scenario
+from emulator.cuda.streams.operation import Operation
+from emulator.cuda.streams.stream import Stream
 
 NON_BLOCKING = 1
 BLOCKING_SYNC, DISABLE_TIMING, INTERPROCESS = 1, 2, 4
@@ -203,3 +206,23 @@ def test_elapsed_time_needs_no_more_than_was_recorded(client: Client) -> None:
     elapsed = c_float(-1)
     client.cuEventElapsedTime(byref(elapsed), start, end)
     assert elapsed.value >= 0
+
+
+def test_a_thread_that_waits_while_the_event_is_being_recorded(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = event(client)
+    waiter = threading.Thread(target=client.cuEventSynchronize, args=(mark,), daemon=True)
+    submit = Stream.submit
+
+    def late(stream: Stream, operation: Operation) -> None:
+        """The event has its mark, and the work is not there yet."""
+        waiter.start()
+        while not stream.schedule.gates:
+            time.sleep(0.001)
+        submit(stream, operation)
+
+    monkeypatch.setattr(Stream, "submit", late)
+    client.cuEventRecord(mark, c_void_p(1))
+    waiter.join(60)
+    assert not waiter.is_alive()

@@ -87,3 +87,62 @@ def test_two_processes(run_in: Callable[..., CompletedProcess[str]], tmp_path: P
     program.write_text(PROGRAM, encoding="utf-8")
     done = run_in(Scenario(gpus=[Gpu("t4")]), [sys.executable, program])
     assert (done.stdout, done.stderr, done.returncode) == ("both\n", "", 0)
+
+
+DYING = """
+import ctypes, os, subprocess, sys, time
+from ctypes import byref, c_size_t, c_uint, c_void_p
+
+cuda = ctypes.CDLL("libcuda.so.1")
+
+
+class Handle(ctypes.Structure):
+    _fields_ = [("reserved", ctypes.c_ubyte * 64)]
+
+
+def expect(status, found):
+    assert found == status, (found, status)
+
+
+def make(function, *arguments):
+    made = c_void_p()
+    expect(0, function(byref(made), *arguments))
+    return made
+
+
+expect(0, cuda.cuInit(0))
+make(cuda.cuCtxCreate_v2, 0, 0)
+stream = make(cuda.cuStreamCreate, 1)
+
+if len(sys.argv) > 1:
+    event, handle = make(cuda.cuEventCreate, 6), Handle()
+    expect(0, cuda.cuIpcGetEventHandle(byref(handle), event))
+    word = make(cuda.cuMemAllocHost_v2, c_size_t(64))
+    c_uint.from_address(word.value).value = 0
+    expect(0, cuda.cuStreamWaitValue32_v2(stream, word, 1, 0))
+    expect(0, cuda.cuEventRecord(event, stream))
+    print(bytes(handle).hex(), flush=True)
+    sys.stdin.readline()
+
+command = [sys.executable, __file__, "records"]
+other = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+handle = Handle.from_buffer_copy(bytes.fromhex(other.stdout.readline()))
+event = make(cuda.cuIpcOpenEventHandle, handle)
+expect(600, cuda.cuEventQuery(event))
+expect(0, cuda.cuStreamWaitEvent(stream, event, 0))
+other.kill()  # and it is not waited for: a zombie
+expect(0, cuda.cuEventSynchronize(event))
+expect(0, cuda.cuStreamSynchronize(stream))
+expect(0, cuda.cuEventRecord(event, stream))
+expect(0, cuda.cuEventQuery(event))
+print("alone")
+"""
+
+
+def test_a_process_that_dies_is_not_waited_for(
+    run_in: Callable[..., CompletedProcess[str]], tmp_path: Path
+) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(DYING, encoding="utf-8")
+    done = run_in(Scenario(gpus=[Gpu("t4")]), [sys.executable, program])
+    assert (done.stdout, done.stderr, done.returncode) == ("alone\n", "", 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Iterator, Sequence
 from ctypes import byref, c_int, c_size_t, c_uint, c_uint64, c_void_p
 from pathlib import Path
@@ -10,10 +11,14 @@ from typing import Any
 
 import pytest
 from cuda_client import Client, refused
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import emulator
 from emulator import Gpu, Machine, Scenario
 from emulator.cuda import api
+from emulator.cuda.streams.operation import Operation
+from emulator.cuda.streams.stream import Stream
 
 HOST_FUNCTION = ctypes.CFUNCTYPE(None, c_void_p)
 MEMCPY, MEMSET, HOST, CHILD, EMPTY, WAIT, RECORD = range(1, 8)
@@ -309,7 +314,7 @@ def test_becoming_another_graph(client: Client, words: ctypes.Array[c_uint]) -> 
     assert update(client, made, other)[0] == 2
     strange = empty(client, other)
     client.cuGraphAddDependencies(other, array([strange]), array([end]), 1)
-    assert update(client, made, other) == (3, strange.value, first.value)  # NODE_TYPE_CHANGED
+    assert update(client, made, other) == (3, strange.value, 0)  # NODE_TYPE_CHANGED
     launch(client, made)
     assert list(words[:2]) == [6, 6]
 
@@ -336,13 +341,9 @@ def test_nodes_of_any_type_by_one_function(client: Client, words: ctypes.Array[c
     params.type = EMPTY
     with refused("INVALID_VALUE"):
         client.cuGraphNodeSetParams(fill, byref(params))
-    for kind, status in (
-        (CONDITIONAL, "NOT_SUPPORTED"),
-        (8, "INVALID_VALUE"),
-        (99, "INVALID_VALUE"),
-    ):
+    for kind in (CONDITIONAL, 8, 99):
         params.type = kind
-        with refused(status):
+        with refused("INVALID_VALUE"):
             client.handle("cuGraphAddNode", graph, None, c_size_t(0), byref(params))
 
 
@@ -452,14 +453,18 @@ def test_memory_of_graphs(client: Client) -> None:
     launch(client, made)
     client.cuMemFreeAsync(c_size_t(address), None)
     client.handle("cuGraphAddMemFreeNode", graph, array([alloc]), c_size_t(1), c_size_t(address))
+    with refused("INVALID_VALUE"):  # twice in one graph
+        client.handle("cuGraphAddMemFreeNode", graph, array([]), c_size_t(0), c_size_t(address))
+    with refused("INVALID_VALUE"):  # there may be one at a time
+        ready(client, graph)
+    client.cuGraphExecDestroy(made)
     both = ready(client, graph)
     for _ in range(3):
         launch(client, both)
     assert figure(client, 2) >= 1 << 20, "it is kept for the next launch"
     with refused("INVALID_VALUE"):
         client.cuDeviceSetGraphMemAttribute(0, 0, byref(c_uint64(0)))
-    for destroyed in (made, both):
-        client.cuGraphExecDestroy(destroyed)
+    client.cuGraphExecDestroy(both)
     client.cuGraphDestroy(graph)
     client.cuDeviceGraphMemTrim(0)
     assert [figure(client, attribute) for attribute in (0, 2)] == [0, 0]
@@ -562,3 +567,211 @@ def test_external_semaphores_are_none(client: Client) -> None:
                 c_size_t(0),
                 byref(params),
             )
+
+
+def blocked(client: Client, words: ctypes.Array[c_uint]) -> c_void_p:
+    """A stream that waits until the last of the words is 1."""
+    stream = c_void_p(client.handle("cuStreamCreate", 1))
+    client.cuStreamWaitValue32_v2(stream, c_size_t(ctypes.addressof(words) + 60), 1, 0)
+    return stream
+
+
+def test_user_objects_outlive_launches_under_way(
+    client: Client, words: ctypes.Array[c_uint]
+) -> None:
+    seen: list[int] = []
+    destroy = HOST_FUNCTION(seen.append)
+    called = HOST_FUNCTION(lambda _: seen.append(0))
+    held = c_void_p(client.handle("cuUserObjectCreate", c_void_p(5), destroy, 1, 1))
+    graph = new(client)
+    empty(client, graph)
+    client.cuGraphRetainUserObject(graph, held, 1, 1)
+    made, stream = ready(client, graph), blocked(client, words)
+    client.cuGraphLaunch(made, stream)
+    client.cuGraphDestroy(graph)
+    client.cuGraphExecDestroy(made)
+    other = c_void_p(client.handle("cuStreamCreate", 1))
+    for _ in range(2):  # on the thread that calls destructors too
+        client.cuLaunchHostFunc(other, called, None)
+        client.cuStreamSynchronize(other)
+    assert seen == [0, 0]
+    words[15] = 1
+    client.cuStreamSynchronize(stream)
+    client.cuLaunchHostFunc(other, called, None)
+    client.cuStreamSynchronize(other)
+    assert seen == [0, 0, 5, 0]
+
+
+def test_two_threads_launch_the_same(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    function = HOST_FUNCTION(seen.append)
+    graph, before = new(client), list[c_void_p]()
+    for number in (1, 2):
+        params = api.types["CUDA_HOST_NODE_PARAMS"](
+            fn=ctypes.cast(function, c_void_p).value, userData=number
+        )
+        arguments = (graph, array(before), c_size_t(len(before)), byref(params))
+        before = [c_void_p(client.handle("cuGraphAddHostNode", *arguments))]
+    made, current = ready(client, graph), context(client)
+    first, second = (c_void_p(client.handle("cuStreamCreate", 1)) for _ in range(2))
+
+    def launch_too() -> None:
+        client.cuCtxSetCurrent(current)
+        client.cuGraphLaunch(made, second)
+
+    other = threading.Thread(target=launch_too)
+    submit = Stream.submit
+
+    def slow(stream: Stream, operation: Operation) -> None:
+        """The other thread has time to come in between the first launch's nodes."""
+        submit(stream, operation)
+        if other.ident is None:
+            other.start()
+            other.join(0.2)
+
+    monkeypatch.setattr(Stream, "submit", slow)
+    client.cuGraphLaunch(made, first)
+    other.join()
+    client.cuCtxSynchronize()
+    assert seen == [1, 2, 1, 2]
+
+
+def test_memory_that_launches_under_way_free_by_themselves(
+    client: Client, words: ctypes.Array[c_uint]
+) -> None:
+    graph = new(client)
+    _, address = allocation(client, graph, 4096)
+    made, stream = ready(client, graph, flags=1), blocked(client, words)
+    client.cuGraphLaunch(made, stream)
+    client.cuGraphLaunch(made, stream)
+    words[15] = 1
+    client.cuStreamSynchronize(stream)
+    client.cuMemFree_v2(c_size_t(address))
+
+
+def test_what_a_graph_with_memory_forbids(client: Client) -> None:
+    graph = new(client)
+    node, address = allocation(client, graph, 4096)
+    last = empty(client, graph, node)
+    with refused("INVALID_VALUE"):
+        client.cuGraphDestroyNode(last)
+    with refused("INVALID_VALUE"):
+        client.cuGraphRemoveDependencies(graph, array([node]), array([last]), c_size_t(1))
+    with refused("INVALID_VALUE"):
+        client.handle("cuGraphClone", graph)
+    other = client.handle("cuMemAlloc_v2", 64)
+    with refused("INVALID_VALUE"):  # no node's
+        client.handle("cuGraphAddMemFreeNode", graph, None, c_size_t(0), c_size_t(other))
+    assert address != other
+
+
+def test_a_graph_is_no_part_of_itself(client: Client) -> None:
+    graph = new(client)
+    params = api.types["CUgraphNodeParams"](type=CHILD)
+    params._anonymous0.graph.graph = graph.value
+    params._anonymous0.graph.ownership = 1  # MOVE
+    with refused("INVALID_VALUE"):
+        client.handle("cuGraphAddNode", graph, None, c_size_t(0), byref(params))
+    client.handle("cuGraphAddChildGraphNode", graph, None, c_size_t(0), graph)  # a copy of it
+    ready(client, graph)
+    client.cuGraphDestroy(graph)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=30))
+def test_circles_are_found(pairs: list[tuple[int, int]]) -> None:
+    with emulator.emulate(Scenario(gpus=[Gpu("t4")])):
+        client = Client()
+        client.cuInit(0)
+        graph = new(client)
+        found = [empty(client, graph) for _ in range(7)]
+        before: dict[int, set[int]] = {number: set() for number in range(7)}
+        direct: set[tuple[int, int]] = set()
+        for start, end in pairs:
+            arguments = (graph, array([found[start]]), array([found[end]]), c_size_t(1))
+            if start == end or end in before[start] or (start, end) in direct:
+                with refused("INVALID_VALUE"):
+                    client.cuGraphAddDependencies(*arguments)
+                continue
+            client.cuGraphAddDependencies(*arguments)
+            direct.add((start, end))
+            for number in range(7):
+                if number == end or end in before[number]:
+                    before[number] |= {start, *before[start]}
+
+
+def forked(client: Client, words: ctypes.Array[c_uint], value: int, *, swapped: bool) -> c_void_p:
+    """A capture of two streams, whose calls come in one order or the other."""
+    first, second = (c_void_p(client.handle("cuStreamCreate", 1)) for _ in range(2))
+    fork, join = (c_void_p(client.handle("cuEventCreate", 2)) for _ in range(2))
+    address = ctypes.addressof(words)
+    client.cuStreamBeginCapture_v2(first, 2)
+    client.cuMemsetD32Async(c_size_t(address), value, c_size_t(1), first)
+    client.cuEventRecord(fork, first)
+    client.cuStreamWaitEvent(second, fork, 0)
+    work = [
+        lambda: client.cuMemsetD32Async(c_size_t(address + 4), value + 1, c_size_t(1), first),
+        lambda: client.cuMemcpyDtoDAsync_v2(
+            c_size_t(address + 8), c_size_t(address), c_size_t(4), second
+        ),
+    ]
+    for step in reversed(work) if swapped else work:
+        step()
+    client.cuEventRecord(join, second)
+    client.cuStreamWaitEvent(first, join, 0)
+    client.cuMemsetD32Async(c_size_t(address + 12), value + 3, c_size_t(1), first)
+    graph = c_void_p()
+    client.cuStreamEndCapture(first, byref(graph))
+    return graph
+
+
+def test_an_update_with_another_interleaving_of_streams(
+    client: Client, words: ctypes.Array[c_uint]
+) -> None:
+    made = ready(client, forked(client, words, 10, swapped=False))
+    assert update(client, made, forked(client, words, 20, swapped=True)) == (0, 0, 0)
+    launch(client, made)
+    assert list(words[:4]) == [20, 21, 20, 23]
+
+
+def test_what_an_update_cannot_change(client: Client, words: ctypes.Array[c_uint]) -> None:
+    page = client.handle("cuMemAllocHost_v2", c_size_t(64))
+    graph = new(client)
+    copy = memcpy(client, graph, copying(words, to=1, at=0))
+    fill = memset(client, graph, setting(words, 0, 5), copy)
+    rows = setting(words, 4, 5)
+    rows.height, rows.pitch = 2, 8
+    last = memset(client, graph, rows, fill)
+    made = ready(client, graph)
+
+    def other(**changed: Any) -> tuple[int, int, int]:
+        graph = new(client)
+        copy = memcpy(client, graph, changed.get("copy", copying(words, to=1, at=0)))
+        fill = memset(client, graph, changed.get("fill", setting(words, 0, 5)), copy)
+        last = memset(client, graph, changed.get("rows", rows), fill)
+        nodes = {copy.value: 1, fill.value: 2, last.value: 3, 0: 0}
+        result, node, start = update(client, made, graph)
+        return result, nodes[node], start
+
+    from_host = copying(words, to=1, at=0)
+    from_host.srcMemoryType, from_host.srcHost = 1, page
+    assert other(copy=from_host) == (5, 1, 0)  # PARAMETERS_CHANGED
+    assert other(fill=setting(words, 0, 5, count=2)) == (0, 0, 0)
+    more = setting(words, 4, 6)
+    more.height, more.pitch = 3, 8
+    assert other(rows=more) == (5, 3, 0)
+    more.height = 2
+    assert other(rows=more) == (0, 0, 0)
+    here = context(client)
+    for params in (from_host, api.types["CUDA_MEMCPY3D"](srcMemoryType=2, dstMemoryType=2)):
+        with refused("INVALID_VALUE"):
+            client.cuGraphExecMemcpyNodeSetParams(made, copy, byref(params), here)
+    more.height = 3
+    with refused("INVALID_VALUE"):
+        client.cuGraphExecMemsetNodeSetParams(made, last, byref(more), here)
+    client.handle("cuCtxCreate_v2", 0, 1)
+    there = client.handle("cuMemAlloc_v2", 64)
+    elsewhere = setting(words, 0, 5)
+    elsewhere.dst = there
+    client.handle("cuCtxPopCurrent_v2")
+    assert other(fill=elsewhere) == (5, 2, 0)

@@ -248,6 +248,20 @@ def test_what_a_green_context_cannot_be_made_of(client: Client) -> None:
         client.handle("cuGreenCtxCreate", describe(client, first), HOPPER, 0)
 
 
+def test_one_from_before_its_device_failed_stays_failed_a_new_one_works() -> None:
+    with emulator.emulate(Scenario(gpus=[Gpu("h100-sxm5-80gb")])) as machine:
+        client = Client()
+        client.cuInit(0)
+        before = create(client, 0)
+        machine.devices[0].failure = "lost"
+        machine.devices[0].failure = None
+        with refused("UNKNOWN"):
+            client.handle("cuCtxFromGreenCtx", before)
+        client.cuGreenCtxDestroy(before)
+        client.cuCtxSetCurrent(c_size_t(client.handle("cuCtxFromGreenCtx", create(client, 0))))
+        client.cuCtxSynchronize()
+
+
 def test_an_error_is_the_primary_contexts() -> None:
     fault = emulator.Fault(function="cuCtxSynchronize", returns="ILLEGAL_ADDRESS", calls=1)
     with emulator.emulate(Scenario(gpus=[Gpu("h100-sxm5-80gb")], faults=[fault])):

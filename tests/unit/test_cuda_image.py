@@ -7,7 +7,19 @@ import struct
 from typing import Any
 
 import pytest
-from device_images import CUBIN, LZ4, PTX, SPECIFIC, ZSTD, fatbin, image, loaded, ptx, refusal
+from device_images import (
+    CUBIN,
+    LZ4,
+    PTX,
+    SPECIFIC,
+    ZSTD,
+    fatbin,
+    image,
+    loaded,
+    ptx,
+    refusal,
+    stored,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -223,7 +235,7 @@ def test_ptx_without_a_target_and_functions_that_are_not_there() -> None:
         b"\x7fELF" + bytes(200),
         image("sm_80.cubin")[:200],
         image("sm_80.cubin")[:-1],
-        image("zstd.fatbin")[:-1],
+        stored("zstd.fatbin")[:-1],
         image("lz4.fatbin")[:70],
         b"\x50\xed\x55\xba" + bytes(40),
     ],
@@ -260,7 +272,7 @@ def test_what_zstd_needs_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", refuse)
     monkeypatch.setattr("sys.version_info", (3, 9))
     with pytest.raises(ImageError) as caught:
-        loaded(image("zstd.fatbin"), (8, 0))
+        loaded(stored("zstd.fatbin"), (8, 0))
     assert caught.value.code == status.INVALID_IMAGE
     assert "libzstd.so.1" in caught.value.lacking
 
@@ -301,7 +313,7 @@ def test_text_ends_by_its_zero_and_may_end_a_page() -> None:
 
 
 def test_the_wrapper_of_a_fatbin() -> None:
-    data = image("zstd.fatbin")
+    data = stored("zstd.fatbin")
     wrapper = struct.pack("<IIQQ", 0x466243B1, 1, 0x10000 + 24, 0)
     assert fetch(Memory(wrapper + data, 0x10000).read, 0x10000) == data
     for target in (0, 0x10000, 1 << 60):
@@ -341,7 +353,11 @@ def test_linking() -> None:
         ("saxpy", "saxpy"),
         ("_Z5saxpyifPKfPf", "saxpy"),
         ("_ZN3lab5saxpyIfEEvT_", "lab::saxpy"),
-        ("_ZN12_GLOBAL__N_15saxpyEv", "_GLOBAL__N_1::saxpy"),
+        ("_ZN12_GLOBAL__N_15saxpyEv", "(anonymous namespace)::saxpy"),
+        ("_ZN30_GLOBAL__N__00000000_4_x_cu_cl2tkIfEEvPT_S1_", "(anonymous namespace)::tk"),
+        ("_ZL3topPf", "top"),
+        ("_ZN3labL5scaleEPf", "lab::scale"),
+        ("_ZN6cudapy8__main__5scaleB2v1B3abcE5ArrayIfE", "cudapy::__main__::scale"),
         ("_Z", "_Z"),
         ("_Z99", ""),
     ],
@@ -350,7 +366,7 @@ def test_names_of_cpp(mangled: str, plain: str) -> None:
     assert plain_name(mangled) == (plain or mangled)
 
 
-ANY = [image(name) for name in (*CUBINS, *FATBINS, "ptx")]
+ANY = [stored(name) for name in (*CUBINS, *FATBINS, "ptx")]
 
 
 @st.composite
@@ -378,3 +394,79 @@ def test_damaged_images_are_read_or_refused(data: bytes, device: tuple[int, int]
         assert kernel.argument_size <= 32764
     for variable in found.variables.values():
         assert len(variable.data) <= variable.size
+
+
+PRIVATE = """.global .align 1 .b8 $str[4] = {1, 2, 3};
+.func slow() { ret; }
+.weak .func both() { ret; }
+"""
+
+
+def test_images_may_have_the_same_private_and_weak_names() -> None:
+    first = loaded(ptx(PRIVATE + ".visible .global .u32 v; .visible .entry a() { ret; }"), (8, 0))
+    second = loaded(ptx(PRIVATE + ".visible .entry b() { ret; }"), (8, 0))
+    whole = merged([("a", first), ("b", second)])
+    assert (list(whole.kernels), list(whole.variables)) == (["a", "b"], ["$str", "v"])
+    target = Target((8, 0), 13000)
+    for text, problem in (
+        (".visible .global .u32 v;", "Multiple definition of 'v'"),
+        (".extern .func slow(); .visible .entry c() { call slow; }", "reference to 'slow'"),
+    ):
+        (other,) = parts(ptx(text), target)
+        with pytest.raises(ImageError, match=problem):
+            merged([("a", first), ("b", second), ("c", other)])
+    (user,) = parts(ptx(".extern .func both(); .visible .entry c() { call both; }"), target)
+    assert "c" in merged([("a", first), ("c", user)]).kernels
+
+
+def test_a_part_of_an_address_is_no_number() -> None:
+    text = ".global .align 1 .u8 s[3] = {1, 0xFF(generic(x)), 0xFF00(generic(x)+4)};"
+    assert loaded(ptx(text), (8, 0)).variables["s"].data == b"\1\0\0"
+
+
+#: Bodies that ptxas 13.0 takes, and what it names where it does not.
+BODIES = {
+    "ret;": "",
+    "{ret;}": "",
+    "L1: L2 : ret; L3:": "",
+    "ret; .loc 1 2 3": "",
+    ".loc 1 2 3, function_name $L, inlined_at 1 2 3\nret;": "",
+    "@ ! %p1 bra L; @!%p1 ret; L: @%p1 exit;": "",
+    "{.reg .b32 %x; mov.b32 %x, WARP_SZ;}\nret;": "",
+    "ld .global .u32 %r1, [ %rd1 + 0 ];": "",
+    "mov.u32 %r1, (1) ? 3 : - 4;": "",
+    "setp.lt.u32 %p1 | %p2, %r1, %r2;": "",
+    "call.uni (%r1), f, (\n%r2\n);": "",
+    "P: .callprototype (.param .b32 _) _ (.param .b64 _);": "",
+    "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%r1], [%rd1], 4, [q];": "",
+    '.pragma "nounroll";': "",
+    "ret": "}",
+    "{ret}": "}",
+    "ret; garbage": "}",
+    "this is wrong;": "wrong",
+    "add.u32 %r1, %r2 %r3;": "%r3",
+    "@%p1 add.u32 %r1 %r2, %r3;": "%r2",
+    "L: call (%r1), foo bar;": "bar",
+}
+
+
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("form", [".visible .entry k() {{ {} }}", ".func f() {{ {}\n}}"])
+def test_bodies_of_ptx(body: str, form: str) -> None:
+    data = ptx(form.format(body))
+    if not BODIES[body]:
+        loaded(data, (9, 0))
+        return
+    with pytest.raises(ImageError) as caught:
+        loaded(data, (9, 0))
+    assert caught.value.code == status.INVALID_PTX
+    assert f"Parsing error near '{BODIES[body]}'" in caught.value.text
+
+
+def test_a_bound_of_registers() -> None:
+    data = ptx(".visible .entry k() .maxntid 128 { .reg .b32 %r<99>; ret; }")
+    registers = [
+        load(data, Target((9, 0), 13000, registers=most)).kernels["k"].registers
+        for most in (0, 32, 4, 999)
+    ]
+    assert registers == [99, 32, 8, 99]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from ctypes import byref, c_double, c_float, c_int, c_size_t, c_uint
 from pathlib import Path
@@ -319,6 +320,19 @@ def test_clusters_that_a_kernel_was_compiled_for(play: Play) -> None:
         client.launch(function, grid=(3, 1, 1))
 
 
+def test_clusters_that_a_function_is_set_to(play: Play) -> None:
+    client, _ = play()
+    function = client.function(client.load(ptx(".visible .entry k { ret; }")), "k")
+    client.cuFuncSetAttribute(function, constants.FUNC_ATTRIBUTE_REQUIRED_CLUSTER_WIDTH, 2)
+    with refused("INVALID_CLUSTER_SIZE"):  # the others are still 0
+        client.launch(function, grid=(4, 1, 1))
+    client.cuFuncSetAttribute(function, constants.FUNC_ATTRIBUTE_REQUIRED_CLUSTER_HEIGHT, 1)
+    client.cuFuncSetAttribute(function, constants.FUNC_ATTRIBUTE_REQUIRED_CLUSTER_DEPTH, 1)
+    client.launch(function, grid=(4, 1, 1))
+    with refused("INVALID_CLUSTER_SIZE"):
+        client.launch(function, grid=(3, 1, 1))
+
+
 def test_devices_without_clusters(play: Play) -> None:
     client, _ = play()
     client.create(1)
@@ -389,8 +403,73 @@ def test_a_kernel_without_a_function_does_nothing_and_says_so_once(
     function = client.function(client.load(ptx(text)), "once_said")
     client.launch(function)
     client.launch(function)
-    assert capfd.readouterr().err.count("kernel once_said") == 1
+    how = """@kernel("once_said") in a scenario's script gives it a function"""
+    assert capfd.readouterr().err == f"nvemu: kernel once_said does nothing: {how}\n"
     assert [r["arguments"]["does"] for r in records(emulation)] == ["nothing"] * 2
+
+
+def test_a_mangled_name_is_said_readably(play: Play, capfd: pytest.CaptureFixture[str]) -> None:
+    client, _ = play()
+    mangled = "_ZN3lab8say_onceIfEEvT_"
+    module = client.load(ptx(f".visible .entry {mangled} {{ ret; }}"))
+    client.launch(client.function(module, mangled))
+    said = capfd.readouterr().err
+    assert said.startswith('nvemu: kernel lab::say_once does nothing: @kernel("lab::say_once") in')
+    assert said.endswith(f"gives it a function ({mangled})\n")
+
+
+def test_a_record_has_the_time_that_the_function_took(play: Play) -> None:
+    client, emulation = play(saxpy=lambda launch: time.sleep(0.01))
+    client.launch(client.function(client.load()), client.saxpy()[0])
+    launch, call = emulation.calls[-2:]
+    assert (launch["function"], call["function"]) == ("kernel saxpy", "cuLaunchKernel")
+    assert 10_000 <= launch["us"] <= call["us"]
+    assert call["t"] <= launch["t"], "it begins within the call"
+
+
+def test_a_function_that_calls_cuda_is_refused(play: Play) -> None:
+    codes: dict[str, int] = {}
+
+    def inside(launch: Any) -> None:
+        cuda = client.library
+        codes["alloc"] = cuda.cuMemAlloc_v2(byref(c_size_t()), c_size_t(64))
+        codes["launch"] = cuda.cuLaunchKernel(function, 1, 1, 1, 1, 1, 1, 0, None, None, None)
+        codes["wait"] = cuda.cuStreamSynchronize(stream)
+        codes["all"] = cuda.cuCtxSynchronize()
+
+    client, _ = play(inside=inside)
+    function = client.function(client.load(ptx(".visible .entry inside { ret; }")), "inside")
+    stream = c_size_t(client.handle("cuStreamCreate", 0))
+    for where in (None, stream):
+        codes.clear()
+        client.launch(function, stream=where)
+        assert codes == dict.fromkeys(("alloc", "launch", "wait", "all"), 800)  # NOT_PERMITTED
+        client.cuStreamSynchronize(stream)
+        client.cuCtxSynchronize()
+        assert client.handle("cuCtxGetCurrent") == client.context.value
+
+
+async def later(launch: Any) -> None:
+    """Do nothing, later."""
+
+
+def piecemeal(launch: Any) -> Iterator[None]:
+    yield
+
+
+@pytest.mark.parametrize(
+    ("function", "kind"),
+    [(later, "an async function"), (piecemeal, "a function with `yield`")],
+)
+@pytest.mark.filterwarnings("error")
+def test_what_is_no_plain_function(
+    play: Play, function: Any, kind: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    client, _ = play(saxpy=function)
+    client.launch(client.function(client.load()), client.saxpy()[0])
+    with refused("LAUNCH_FAILED"):
+        client.cuCtxSynchronize()
+    assert f"expected a code of cuda or None, found {kind}" in capfd.readouterr().err
 
 
 def test_a_strict_scenario_fails_on_it() -> None:
@@ -452,7 +531,7 @@ def test_a_function_may_return_a_code(play: Play, code: Any) -> None:
         client.cuCtxSynchronize()
 
 
-@pytest.mark.parametrize("found", [{"a": 1}, "NO_SUCH_CODE", True, -1])
+@pytest.mark.parametrize("found", [{"a": 1}, "NO_SUCH_CODE", True, 1 << 40])
 def test_what_is_no_answer(play: Play, found: Any, capfd: pytest.CaptureFixture[str]) -> None:
     client, _ = play(saxpy=lambda launch: found)
     client.launch(client.function(client.load()), client.saxpy()[0])

@@ -85,9 +85,9 @@ def test_a_function_of_another_input(client: LinkClient) -> None:
     ],
 )
 def test_kinds_of_inputs(client: LinkClient, kind: int, name: str) -> None:
+    alone = client.load(image(name))
     client.cuLinkAddFile_v2(client.state, kind, str(FOLDER / f"lab.{name}").encode(), 0, None, None)
     module = loaded(client, client.complete())
-    alone = client.load(image(name))
     for number in (constants.FUNC_ATTRIBUTE_NUM_REGS, 0, 1, 2, 3):
         linked = client.attribute(client.function(module, "bounded"), number)
         assert linked == client.attribute(client.function(alone, "bounded"), number)

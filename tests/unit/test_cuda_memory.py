@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ctypes import byref, c_size_t, c_uint
 from itertools import pairwise
 
 import pytest
-from cuda_client import Client, in_child, refused
+from cuda_client import Client, StatusError, in_child, refused
+from device_images import image
 
 import emulator
 from emulator import Gpu, Machine, Scenario
 from emulator.cuda import _constants as c
+from emulator.cuda.library import Cuda, CudaError
+from emulator.cuda.memory.space import Space
+from emulator.runtime import boot
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -232,9 +237,13 @@ def test_a_forked_child_does_not_see_device_memory(client: Client) -> None:
             starts = [
                 int(line.partition("-")[0], 16) for line in maps if "memfd:nvemu-device" in line
             ]
-        return str(len(starts))
+        with contextlib.suppress(StatusError):
+            client.cuCtxSynchronize()
+        links = (f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd"))
+        files = [link for link in links if os.path.islink(link)]
+        return f"{len(starts)} {sum('nvemu-device' in os.readlink(file) for file in files)}"
 
-    assert in_child(look) == "0"
+    assert in_child(look) == "0 0"
     assert get(client, pointer.value, 6) == b"parent"
 
 
@@ -331,3 +340,37 @@ def test_the_system_has_no_room(client: Client) -> None:
             resource.setrlimit(limit, kept)
         assert free(client) == before
         client.cuMemFree_v2(allocate(client, 40 * GIB))
+
+
+def test_a_block_that_is_freed_late_frees_no_other(client: Client) -> None:
+    """Two threads may free the same pointer, and a third have the address already."""
+    cuda = next(a.library for a in boot.attachments if isinstance(a.library, Cuda))
+    space = cuda.part(Space)
+
+    def host() -> int:
+        return client.handle("cuMemAllocHost_v2", c_size_t(MIB))
+
+    kinds: list[tuple[Callable[[], int], str]] = [
+        (lambda: allocate(client, MIB).value, "cuMemFree_v2"),
+        (lambda: client.handle("cuMemAllocAsync", c_size_t(MIB), None), "cuMemFree_v2"),
+        (host, "cuMemFreeHost"),
+    ]
+    for take, give in kinds:
+        first = take()
+        stale = space.at(first)
+        getattr(client, give)(c_size_t(first))
+        assert take() == first
+        with pytest.raises(CudaError):
+            stale.owner.free(stale)
+        put(client, first, b"still there")
+        getattr(client, give)(c_size_t(first))
+
+
+def test_a_managed_variable_of_a_module(client: Client) -> None:
+    arguments = (image("zstd.fatbin"), None, None, 0, None, None, 0)
+    library = c_size_t(client.handle("cuLibraryLoadData", *arguments))
+    pointer = c_size_t(client.handle("cuLibraryGetManaged", byref(c_size_t()), library, b"total"))
+    client.cuMemPrefetchAsync(pointer, c_size_t(4), 0, None)
+    with refused("INVALID_VALUE"):  # it is the module's
+        client.cuMemFree_v2(pointer)
+    client.cuLibraryUnload(library)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator
-from ctypes import byref, c_int, c_size_t, c_uint, c_void_p, create_string_buffer
+from ctypes import byref, c_float, c_int, c_size_t, c_uint, c_void_p, create_string_buffer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cuda_client import refused
-from device_images import fatbin, image, ptx
+from device_images import fatbin, image, loaded, ptx
 from module_client import ModuleClient
 
 import emulator
 from emulator import Gpu, Machine, Scenario
 from emulator.cuda import _constants as constants
+from emulator.cuda.kernels.image import write
+from emulator.cuda.kernels.image.architecture import Architecture
+from emulator.cuda.library import Cuda
+from emulator.runtime import boot
 
 FOLDER = Path(__file__).parent / "images"
 
@@ -240,12 +244,31 @@ def log(client: ModuleClient, data: bytes, room: int) -> tuple[str, int]:
     return buffer.value.decode(), values[1]
 
 
+def test_a_log_that_nobody_wants_has_no_length(client: ModuleClient) -> None:
+    options = (c_int * 2)(constants.JIT_ERROR_LOG_BUFFER, constants.JIT_ERROR_LOG_BUFFER_SIZE_BYTES)
+    values = (c_size_t * 2)(0, 64)
+    with refused("INVALID_IMAGE"):
+        client.handle("cuModuleLoadDataEx", b"junk", 2, options, values)
+    assert list(values) == [0, 0]
+
+
+def test_what_a_load_may_take_and_takes(client: ModuleClient) -> None:
+    options = (c_int * 2)(constants.JIT_MAX_REGISTERS, constants.JIT_WALL_TIME)
+    values = (c_size_t * 2)(24, 0)
+    data = ptx(".visible .entry k() { .reg .b32 %r<60>; ret; }")
+    module = c_size_t(client.handle("cuModuleLoadDataEx", data, 2, options, values))
+    function = client.function(module, "k")
+    assert client.attribute(function, constants.FUNC_ATTRIBUTE_NUM_REGS) == 24
+    assert c_float.from_buffer(values, 8).value > 0, "milliseconds"
+
+
 def test_logs(client: ModuleClient) -> None:
     text, length = log(client, ptx(version="99.0"), 1000)
     assert "Unsupported .version 99.0; current version is" in text
     assert length == len(text)
     assert log(client, ptx(version="99.0"), 10) == (text[:9], 9)
     assert log(client, b"junk", 1000)[0].startswith("error   : Binary format")
+    assert log(client, b"junk", 0) == ("", 0)
     module = c_size_t()
     buffer = create_string_buffer(b"?", 100)
     options, values = (c_int * 2)(3, 4), (c_size_t * 2)(ctypes.addressof(buffer), 100)
@@ -376,3 +399,41 @@ def test_options_of_a_library(client: ModuleClient) -> None:
             *("cuLibraryLoadData", image("ptx"), None, None, 0),
             *((c_int * 1)(9), (c_size_t * 1)(), 1),
         )
+
+
+POINTERS = """
+.visible .global .align 4 .u32 x[4] = {1, 2, 3, 4};
+.visible .const .align 4 .u32 c = 7;
+.visible .global .align 8 .u64 s[4] = {generic(x)+8, 3, c, generic(nothing)};
+.visible .global .align 8 .u64 p = generic(x);
+"""
+
+
+def test_variables_that_begin_as_addresses_of_others(client: ModuleClient) -> None:
+    text = ptx(POINTERS)
+    cubin = write(loaded(text, (8, 0)), Architecture((8, 0)))
+    for data in (text, cubin):
+        module = client.load(data)
+        places = {name: client.variable(module, name)[0] for name in ("x", "c", "s", "p")}
+        words = (c_size_t * 4)()
+        client.cuMemcpyDtoH_v2(words, c_size_t(places["s"]), c_size_t(32))
+        assert list(words) == [places["x"] + 8, 3, places["c"], 0]
+        client.cuMemcpyDtoH_v2(words, c_size_t(places["p"]), c_size_t(8))
+        assert words[0] == places["x"]
+        client.cuModuleUnload(module)
+
+
+def test_unloading_gives_everything_back(client: ModuleClient) -> None:
+    def held() -> tuple[int, int]:
+        free, total = c_size_t(), c_size_t()
+        client.cuMemGetInfo_v2(byref(free), byref(total))
+        return free.value, sum(map(len, (functions.objects, modules.objects)))
+
+    cuda = next(a.library for a in boot.attachments if isinstance(a.library, Cuda))
+    functions, modules = cuda.handles("CUfunction"), cuda.handles("CUmodule")
+    before = held()
+    for _ in range(200):
+        module = client.load()
+        client.function(module)
+        client.cuModuleUnload(module)
+    assert held() == before

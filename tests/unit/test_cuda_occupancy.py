@@ -17,6 +17,7 @@ from emulator import Gpu, Scenario
 from emulator.cuda import _constants as constants
 from emulator.cuda import api
 
+DYNAMIC = constants.FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 GPUS = ["h100-sxm5-80gb", "t4", "a100-sxm4-80gb"]
 KERNEL = ".visible .entry k {directives} {{ .reg .b32 %r<{registers}>; {shared} ret; }}"
 
@@ -57,7 +58,6 @@ def blocks(client: ModuleClient, function: c_size_t, threads: int, dynamic: int 
         (0, 32, "", 0, 256, 100 * 1024, 2),  # shared memory, and 1 KiB of each block's reserved
         (0, 32, "", 40_000, 256, 0, 5),
         (0, 32, "", 0, 256, 227 * 1024, 1),
-        (0, 32, "", 0, 256, 228 * 1024, 0),
         (0, 32, "", 0, 1025, 0, 0),
         (0, 32, ".maxntid 128, 1, 1", 0, 129, 0, 0),
         (1, 32, "", 0, 256, 0, 4),  # 1024 threads a multiprocessor
@@ -79,6 +79,9 @@ def test_blocks_of_a_multiprocessor(  # noqa: PLR0917  (a row of the table)
 ) -> None:
     client.create(gpu)
     function = kernel(client, registers, shared, directives)
+    if dynamic + shared > 48 * 1024:
+        assert blocks(client, function, threads, dynamic) == 0, "it was not asked for"
+        client.cuFuncSetAttribute(function, DYNAMIC, dynamic)
     assert blocks(client, function, threads, dynamic) == expected
 
 
@@ -105,17 +108,20 @@ def test_shared_memory_that_depends_on_the_block_size(client: ModuleClient) -> N
 
     def size_of(threads: int) -> int:
         asked.append(threads)
-        return threads * 400  # at most 227 KiB: 581 threads
+        return threads * 40  # at most 48 KiB
 
     callback = ctypes.CFUNCTYPE(c_size_t, c_int)(size_of)
     grid, block = potential(client, kernel(client), callback)
-    assert block <= 581
-    assert grid == blocks(client, kernel(client), block, block * 400) * 132
+    assert block == 1024
+    assert grid == blocks(client, kernel(client), block, block * 40) * 132
     assert asked[0] == 1024
 
 
 def test_shared_memory_that_is_left(client: ModuleClient) -> None:
+    name = "cuOccupancyAvailableDynamicSMemPerBlock"
+    assert client.size(name, kernel(client, shared=256), 1, 256) == 48 * 1024 - 256
     function = kernel(client)
+    client.cuFuncSetAttribute(function, DYNAMIC, 227 * 1024)
     for count in (1, 2, 4, 8):
         room = client.size("cuOccupancyAvailableDynamicSMemPerBlock", function, count, 256)
         assert blocks(client, function, 256, room) >= count

@@ -112,6 +112,19 @@ class TestAccess:
             with refused("INVALID_CONTEXT"):
                 client.cuCtxEnablePeerAccess(context, 0)
 
+    def test_it_ends_with_the_life_of_either(self, client: Client) -> None:
+        own, peer = (
+            c_size_t(client.handle("cuDevicePrimaryCtxRetain", device))
+            for device in (H100, OTHER_H100)
+        )
+        client.cuCtxSetCurrent(own)
+        for ended in (OTHER_H100, H100):
+            client.cuCtxEnablePeerAccess(peer, 0)
+            client.cuDevicePrimaryCtxReset_v2(ended)
+            client.handle("cuDevicePrimaryCtxRetain", ended)
+            with refused("PEER_ACCESS_NOT_ENABLED"):
+                client.cuCtxDisablePeerAccess(peer)
+
     def test_flags_are_for_later(self, client: Client) -> None:
         peer, _ = enter(client, H100), enter(client, OTHER_H100)
         with refused("INVALID_VALUE"):

@@ -14,6 +14,10 @@ import emulator
 from emulator import Gpu, Scenario
 from emulator.cuda import _constants as c
 from emulator.cuda import api
+from emulator.cuda.library import Cuda
+from emulator.cuda.memory.pool import Free
+from emulator.cuda.memory.space import Space
+from emulator.runtime import boot
 
 MIB = 1 << 20
 
@@ -175,3 +179,46 @@ def test_pools_outlive_contexts(client: Client) -> None:
     client.handle("cuCtxCreate_v2", 0, 0)
     client.cuMemsetD8_v2(pointer, 1, c_size_t(100))
     client.cuMemFree_v2(pointer)
+
+
+def held(client: Client) -> tuple[c_size_t, c_uint]:
+    """A stream that waits until a word of ours is 1."""
+    stream, word = c_size_t(client.handle("cuStreamCreate", 1)), c_uint(0)
+    client.cuMemHostRegister_v2(byref(word), c_size_t(4), 0)
+    client.cuStreamWaitValue32_v2(stream, c_size_t(ctypes.addressof(word)), 1, 0)
+    return stream, word
+
+
+@pytest.mark.parametrize("function", ["cuMemAlloc_v2", "cuMemAllocAsync"])
+def test_what_a_stream_is_to_free_is_freed_once(client: Client, function: str) -> None:
+    stream, word = held(client)
+    more = () if function == "cuMemAlloc_v2" else (None,)
+    pointer = c_size_t(client.handle(function, c_size_t(1000), *more))
+    client.cuMemFreeAsync(pointer, stream)
+    with refused("INVALID_VALUE"):
+        client.cuMemFreeAsync(pointer, stream)
+    word.value = 1
+    client.cuStreamSynchronize(stream)
+    with refused("INVALID_VALUE"):
+        client.cuMemFreeAsync(pointer, stream)
+    client.cuCtxSynchronize()
+
+
+def test_a_free_that_comes_too_late_is_no_error_of_the_context(client: Client) -> None:
+    """Another thread may have freed the memory between the call and its turn."""
+    cuda = next(a.library for a in boot.attachments if isinstance(a.library, Cuda))
+    pointer = allocate(client, 1000)
+    late = Free(cuda.part(Space).at(pointer.value))
+    client.cuMemFree_v2(pointer)
+    late.run()
+    client.cuCtxSynchronize()
+
+
+def test_what_a_lost_stream_was_to_free_is_free(client: Client) -> None:
+    client.handle("cuCtxCreate_v2", 0, 0)
+    stream, _word = held(client)
+    pointer = allocate(client, 1000)
+    client.cuMemFreeAsync(pointer, stream)
+    client.cuCtxDestroy_v2(c_size_t(client.handle("cuCtxGetCurrent")))
+    pool = c_size_t(client.handle("cuDeviceGetDefaultMemPool", 0))
+    assert attribute(client, pool, c.MEMPOOL_ATTR_USED_MEM_CURRENT) == 0

@@ -400,3 +400,26 @@ def test_waiting_gives_back_what_pools_do_not_need(client: Client) -> None:
         assert reserved(client) >= 1 << 20
         wait()
         assert reserved(client) == 0
+
+
+def test_waiting_for_a_context_that_is_named(client: Client) -> None:
+    first = c_size_t(client.handle("cuCtxGetCurrent"))
+    word = c_uint.from_address(client.handle("cuMemAlloc_v2", 64))
+    client.cuMemsetD32_v2(c_size_t(ctypes.addressof(word)), 0, 16)
+    waiting = c_void_p(client.handle("cuStreamCreate", 1))
+    client.cuStreamWaitValue32_v2(waiting, c_size_t(ctypes.addressof(word)), 1, 0)
+    second = c_size_t(client.handle("cuCtxCreate_v2", 0, 0))
+    client.cuCtxSynchronize_v2(None)
+    thread = threading.Thread(target=client.cuCtxSynchronize_v2, args=(first,))
+    thread.start()
+    word.value = 1
+    thread.join(60)
+    assert not thread.is_alive()
+    client.cuStreamQuery(waiting)
+    client.cuCtxDestroy_v2(second)
+    with refused("CONTEXT_IS_DESTROYED"):
+        client.cuCtxSynchronize_v2(second)
+    client.cuCtxSetCurrent(None)
+    client.cuCtxSynchronize_v2(first)
+    with refused("INVALID_CONTEXT"):
+        client.cuCtxSynchronize_v2(None)

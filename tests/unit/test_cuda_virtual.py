@@ -15,6 +15,9 @@ import emulator
 from emulator import Gpu, Scenario
 from emulator.cuda import _constants as c
 from emulator.cuda import api
+from emulator.cuda.library import Cuda, CudaError
+from emulator.cuda.memory.physical import Reservations
+from emulator.runtime import boot
 
 STEP = 2 << 20
 FREE_PLACE = 1 << 44  # far from where systems put programs and libraries
@@ -270,3 +273,15 @@ def test_memory_is_given_back_with_the_scenario(client: Client) -> None:
         client.handle("cuCtxCreate_v2", 0, 0)
         with refused("INVALID_VALUE"):
             fill(client, address, 1, 1)
+
+
+def test_memory_that_another_thread_has_released(client: Client) -> None:
+    cuda = next(a.library for a in boot.attachments if isinstance(a.library, Cuda))
+    handle, address = create(client, STEP), reserve(client, STEP)
+    memory = cuda.handles("CUmemGenericAllocationHandle").objects[handle.value]
+    client.cuMemRelease(handle)
+    with pytest.raises(CudaError):
+        cuda.part(Reservations).put(memory, address, STEP, 0)
+    with pytest.raises(CudaError):
+        memory.release()
+    client.cuMemAddressFree(c_size_t(address), c_size_t(STEP))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import random
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from fcntl import F_DUPFD, fcntl
+from fcntl import F_DUPFD, LOCK_EX, fcntl, lockf
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -141,6 +143,18 @@ class TestOneProcess:
         device.memory.used = 20 * GIB
         assert (ledger.used(device), ledger.free(device)) == (SIZE, 0)
 
+    def test_who_only_looks_opens_nothing_while_nobody_holds_anything(
+        self, open_ledger, start, tmp_path: Path
+    ):
+        device = gpu()
+        for folder in (str(tmp_path), ""):
+            ledger = open_ledger(device, folder=folder)
+            assert (ledger.held(device), ledger.processes(device)) == (0, [])
+            assert not (tmp_path / "ledger").exists()
+        ledger = open_ledger(device)
+        assert start(lambda: open_ledger(device).enter(device, GIB)).done
+        assert ledger.held(device) == GIB
+
     def test_devices_are_apart(self, open_ledger):
         devices = [gpu(0), gpu(1)]
         ledger = open_ledger(*devices)
@@ -263,6 +277,74 @@ class TestProcesses:
         assert mine.held(device) == 2 * GIB
         assert len(mine.processes(device)) == 1
 
+    def test_a_host_that_closes_all_descriptors_sees_what_it_held(self, open_ledger, start):
+        device = gpu()
+
+        def work() -> None:
+            ledger = open_ledger(device)
+            ledger.enter(device, GIB)
+            os.closerange(3, HIGH)
+            assert ledger.held(device) == GIB
+
+        assert start(work).done
+
+    @pytest.mark.skipif(not os.path.exists("/proc/locks"), reason="no list of locks")
+    def test_a_host_that_waits_for_a_lock_of_its_own_in_another_thread(
+        self, open_ledger, start, tmp_path: Path
+    ):
+        """The kernel sees a deadlock: it does not tell the threads of a process apart."""
+        device = gpu()
+        path = tmp_path / "host"
+        path.touch()
+        mine = open_ledger(device)
+        mine.take(device, GIB)
+        with path.open("r+b") as file:
+            lockf(file, LOCK_EX)
+
+            def work() -> None:
+                own = path.open("r+b")
+                threading.Thread(target=lockf, args=(own, LOCK_EX), daemon=True).start()
+                open_ledger(device).open().__enter__()
+                while f"POSIX  ADVISORY  WRITE {os.getpid()} " not in _waiting():
+                    time.sleep(0.01)
+                threading.Timer(0.2, os._exit, (0,)).start()
+
+            assert start(work).done
+            assert mine.take(device, GIB)
+        assert mine.held(device) == 2 * GIB
+
+
+def _waiting() -> str:
+    """The locks that are waited for."""
+    return "".join(line.partition("-> ")[2] for line in Path("/proc/locks").open() if "-> " in line)
+
+
+def test_who_is_killed_while_a_record_is_cleared_leaves_one(open_ledger, start):
+    """So that the next process clears the rest of it."""
+
+    class Recorded:
+        """Words of a file that say in what order they are written."""
+
+        def __init__(self, words: memoryview) -> None:
+            self.words, self.order = words, list[int]()
+
+        def __getitem__(self, place: object) -> object:
+            return self.words[place]  # type: ignore[call-overload]
+
+        def __setitem__(self, place: int | slice, value: object) -> None:
+            self.order += [place] if isinstance(place, int) else range(place.start, place.stop)
+            self.words[place] = value  # type: ignore[call-overload]
+
+    device = gpu()
+    start(lambda: open_ledger(device).enter(device, GIB)).kill()
+    records = open_ledger(device).open()
+    records.words = recorded = Recorded(records.words)  # type: ignore[assignment]
+    with records:
+        records.bury()
+    first = records.base(0)
+    assert sorted(recorded.order)[1:] == list(range(first, first + records.width))
+    assert recorded.order[-2:] == [first, 0]
+
 
 def churn(ledger: Ledger, device: SimpleNamespace, seed: int, rounds: int) -> None:
     """Take and give at random, some of the time until it is killed."""
@@ -332,6 +414,72 @@ class TestDamage:
         assert ledger.take(device, GIB)
         assert ledger.held(device) == 2 * GIB
         assert len(said) == 1
+
+    @pytest.mark.parametrize("size", [0, WORD * HEADER])
+    def test_who_looks_finds_what_it_held_before_the_file_was_cut_off(
+        self, open_ledger, start, tmp_path: Path, said: list[str], size: int
+    ):
+        device = gpu()
+        ledger = open_ledger(device)
+        ledger.enter(device, GIB)
+
+        def work() -> None:
+            other = open_ledger(device)
+            other.enter(device, 2 * GIB)
+            os.truncate(tmp_path / "ledger", size)
+            assert other.held(device) == 2 * GIB
+
+        child = start(work)
+        assert child.done
+        assert ledger.held(device) == 3 * GIB
+        assert len(ledger.processes(device)) == 2
+        child.kill()
+        assert ledger.held(device) == GIB
+        assert set(said) <= {f"{tmp_path}/ledger is damaged: what processes hold is counted anew"}
+
+    @pytest.mark.parametrize("byte", [b"\0", b"\xff"])
+    def test_a_file_that_is_written_over_while_it_is_in_use(
+        self, open_ledger, start, tmp_path: Path, said: list[str], byte: bytes
+    ):
+        device = gpu()
+        assert start(lambda: open_ledger(device).enter(device, 2 * GIB)).done
+        ledger = open_ledger(device)
+        ledger.enter(device, GIB)
+        with (tmp_path / "ledger").open("r+b") as file:
+            file.write(byte * WORD * HEADER)
+        assert ledger.held(device) == 3 * GIB
+        assert ledger.take(device, GIB)
+        assert ledger.held(device) == 4 * GIB
+        assert said == [f"{tmp_path}/ledger is damaged: what processes hold is counted anew"]
+
+    def test_a_file_that_is_removed_is_made_again_by_those_who_use_it(
+        self, open_ledger, start, tmp_path: Path, said: list[str]
+    ):
+        device = gpu()
+        ledger = open_ledger(device)
+        ledger.enter(device, GIB)
+        (tmp_path / "ledger").unlink()
+        assert ledger.held(device) == GIB
+        assert start(lambda: open_ledger(device).enter(device, 2 * GIB)).done
+        assert ledger.held(device) == 3 * GIB
+        assert said == []
+
+    def test_those_whose_folder_is_removed_go_on_sharing(
+        self, open_ledger, start, tmp_path: Path, said: list[str]
+    ):
+        device = gpu()
+        folder = tmp_path / "testbed"
+        folder.mkdir()
+        ledger = open_ledger(device, folder=str(folder))
+        child = start(lambda: open_ledger(device, folder=str(folder)).enter(device, GIB))
+        ledger.take(device, GIB)
+        (folder / "ledger").unlink()
+        folder.rmdir()
+        assert ledger.take(device, GIB)
+        assert ledger.held(device) == 3 * GIB
+        child.kill()
+        assert ledger.held(device) == 2 * GIB
+        assert said == []
 
     def test_a_file_that_is_another_s(self, open_ledger, tmp_path: Path, said: list[str]):
         (tmp_path / "ledger").mkdir()

@@ -12,10 +12,11 @@ import pytest
 from cuda_client import Client, refused
 
 import emulator
-from emulator import Gpu, Machine, Scenario, ScenarioError
+from emulator import Change, Gpu, Machine, Scenario, ScenarioError
 from emulator.machine.drivers import NEWEST
 from emulator.machine.mig import PRODUCTS
 from emulator.plans import plan_of
+from emulator.testbed import running
 
 A100, H100 = "a100-sxm4-80gb", "h100-sxm5-80gb"
 MIB = 1 << 20
@@ -82,6 +83,17 @@ class TestPartitions:
         device.failure = "lost"
         assert partition.failure == "lost"
 
+    def test_the_largest_leaves_room_for_the_others(self):
+        """The user guide's 3-2-1-1 geometry."""
+        [device] = machine_of(divided("3g.40gb", "2g.20gb", "1g.10gb", "1g.10gb")).devices
+        found = [(each.label, each.gpu_instance) for each in device.partitions]
+        assert found == [("3g.40gb", 2), ("2g.20gb", 3), ("1g.10gb", 9), ("1g.10gb", 10)]
+
+    @pytest.mark.parametrize("product", [A100, H100])
+    def test_the_whole_is_no_more_than_the_gpu(self, product: str):
+        [device] = machine_of(divided("7g.80gb", product=product)).devices
+        assert device.partitions[0].memory.total <= device.memory.usable
+
     def test_without_the_mode_there_are_none(self):
         [device] = machine_of(Gpu(A100)).devices
         assert device.partitions == []
@@ -120,6 +132,19 @@ def test_what_cannot_be_is_refused_where_it_is_written(gpu: Callable[[], Gpu], p
     with pytest.raises(ScenarioError, match=problem) as caught:
         plan_of(Scenario(gpus=[gpu()]))
     assert "gpu[0].figures.mig.instances" in str(caught.value)
+
+
+@pytest.mark.parametrize("gpu", [0, 1])
+def test_a_change_to_what_cannot_be_is_refused_where_it_is_written(gpu: int):
+    rows = [{"profile": "7g.80gb"}, {"profile": "1g.10gb"}]
+    change = Change(device=gpu, at="1 s", set={"mig": {"instances": rows}})
+    with pytest.raises(ScenarioError, match="no room for") as caught:
+        plan_of(Scenario(gpus=[divided("1g.10gb", count=2)], changes=[change]))
+    assert "change[0].set.mig.instances" in str(caught.value)
+    with emulator.Testbed(Scenario(gpus=[divided("1g.10gb", count=2)])) as testbed:
+        control = running.find(str(testbed.folder)).control
+        with pytest.raises(ScenarioError, match="no room for"):
+            control.set(gpu, mig={"instances": rows})
 
 
 class TestCuda:

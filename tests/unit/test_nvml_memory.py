@@ -41,6 +41,18 @@ def test_memory_changes_with_the_machine():
         assert pynvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2).used == GIB
 
 
+def test_no_part_of_memory_is_ever_less_than_nothing():
+    with playing(T4) as (machine, [handle]):
+        memory = machine.devices[0].memory
+        memory.used = 2 * memory.total
+        for reserved in (memory.reserved, memory.total, 2 * memory.total):
+            memory.reserved = reserved
+            for version in (None, pynvml.nvmlMemory_v2):
+                info = pynvml.nvmlDeviceGetMemoryInfo(handle, version=version)
+                assert info.free == 0
+                assert info.used == memory.usable + (0 if version else memory.total - memory.usable)
+
+
 def test_bar1_and_protected_memory():
     with playing(H100) as (_, [handle]):
         bar1 = pynvml.nvmlDeviceGetBAR1MemoryInfo(handle)

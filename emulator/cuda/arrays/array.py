@@ -22,6 +22,8 @@ __all__ = ["Array", "Arrays", "Mipmap"]
 
 LAYERED, CUBE = constants.ARRAY3D_LAYERED, constants.ARRAY3D_CUBEMAP
 SURFACE, GATHER = constants.ARRAY3D_SURFACE_LDST, constants.ARRAY3D_TEXTURE_GATHER
+# Sparse arrays and those that get memory later are refused, since nothing here samples textures;
+# the device attributes say what the product's say all the same.
 DEFERRED = constants.ARRAY3D_SPARSE | constants.ARRAY3D_DEFERRED_MAPPING
 KNOWN = (
     *(LAYERED, CUBE, SURFACE, GATHER, constants.ARRAY3D_DEPTH_TEXTURE),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .. import _status as status
 from ..library import Cuda, CudaError, implements
+from ..memory.allocations import check_capture
 from .array import Array, Arrays, Mipmap, Shape
 
 TYPE_CHECKING = False
@@ -39,7 +40,9 @@ def _fields(shape: Shape) -> dict[str, int]:
 
 @implements("cuArrayCreate", "cuArrayCreate_v2", "cuArray3DCreate", "cuArray3DCreate_v2")
 def create(cuda: Cuda, p_allocate_array: Any) -> Array:
-    return cuda.contexts.current().part(Arrays).make(_shape(p_allocate_array))
+    arrays = cuda.contexts.current().part(Arrays)
+    check_capture(cuda)
+    return arrays.make(_shape(p_allocate_array))
 
 
 # One that is part of another goes with that one.
@@ -48,6 +51,7 @@ def destroy(cuda: Cuda, h_array: Array) -> None:
     cuda.contexts.current()
     if h_array.whole is not None:
         raise CudaError(status.INVALID_VALUE)
+    check_capture(cuda)
     h_array.context.part(Arrays).free(h_array)
 
 
@@ -95,12 +99,14 @@ def mipmap_memory_requirements(mipmap: Mipmap, device: Device) -> dict[str, int]
 @implements("cuMipmappedArrayCreate")
 def create_mipmap(cuda: Cuda, p_mipmapped_array_desc: Any, num_mipmap_levels: int) -> Mipmap:
     arrays = cuda.contexts.current().part(Arrays)
+    check_capture(cuda)
     return arrays.make_mipmap(_shape(p_mipmapped_array_desc), num_mipmap_levels)
 
 
 @implements("cuMipmappedArrayDestroy")
 def destroy_mipmap(cuda: Cuda, h_mipmapped_array: Mipmap) -> None:
     cuda.contexts.current()
+    check_capture(cuda)
     h_mipmapped_array.levels[0].context.part(Arrays).free(h_mipmapped_array)
 
 

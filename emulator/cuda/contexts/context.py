@@ -40,6 +40,7 @@ from _thread import _local
 from ...machine.ledger import TakenError
 from .. import _status as status
 from ..error import CudaError
+from ..streams.schedule import Schedule
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -154,6 +155,10 @@ class Context(Parts):
         self._outages = self.device.outages
         self.alive = True
 
+    def ending(self) -> tuple[Context, ...]:
+        """The contexts whose life ends with this one's."""
+        return (self,)
+
     def end(self) -> None:
         """End its life: everything in it goes."""
         if self.alive:
@@ -213,6 +218,24 @@ class Contexts:
         """Answer whoever asks for a context in the calling thread with `code` from here on."""
         self._threads.refused = code
 
+    def is_closed(self) -> bool:
+        """Whether the calling thread is in a function to which CUDA is closed."""
+        return bool(getattr(self._threads, "refused", 0))
+
+    def closed(self, function: Callable[[Any], Any], argument: Any) -> Any:
+        """Call a function of the scenario's, which is part of a stream's work: whatever it asks of
+        CUDA is NOT_PERMITTED, as it might wait for the stream that waits for it."""
+        if self.is_closed():
+            return function(argument)
+        stack = self.stack
+        del self._threads.stack
+        self.refuse(status.NOT_PERMITTED)
+        try:
+            return function(argument)
+        finally:
+            self.refuse(0)
+            self._threads.stack = stack
+
     def primary(self, device: Device) -> Context:
         """The primary context of a device, alive or not."""
         known = self._primary.get(device)
@@ -251,14 +274,25 @@ class Contexts:
             raise CudaError(status.INVALID_CONTEXT)
         return self.stack.pop()
 
-    def finish(self, context: Context) -> None:
+    def finish(self, context: Context, *, unretained: bool = False) -> None:
         """End the life of a context; the calling thread's stack loses it if it is the top there
-        and cuCtxCreate made it."""
+        and cuCtxCreate made it. `unretained`: not if another thread has retained it meanwhile."""
+        stack = self.stack if context.retained is None else []  # first: it may be refused
+        for ended in context.ending():
+            self._cuda.part(Schedule).stop(ended)
         with self._cuda.lock:
+            if unretained and context.retained:
+                return
             self._alive.pop(context, None)
             context.end()
-        if context.retained is None and self.stack and self.stack[-1] is context:
-            self.stack.pop()
+        if stack and stack[-1] is context:
+            stack.pop()
+
+    def fail(self, code: int) -> None:
+        """Answer a sticky error in the calling thread's current context, if it has one."""
+        stack = getattr(self._threads, "stack", None)
+        if stack:
+            stack[-1].fail(code)
 
     def alive(self) -> list[Context]:
         """The contexts that live, in the order in which they began."""

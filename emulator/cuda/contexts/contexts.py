@@ -47,8 +47,9 @@ def _create(cuda: Cuda, flags: int, device: Device, api_version: int) -> Context
     check_flags(flags)
     check_mode(device)
     context = Context(cuda, device, flags, api_version=api_version)
+    stack = cuda.contexts.stack  # first: who may have none leaves no context behind
     cuda.contexts.begin(context)
-    cuda.contexts.push(context)
+    stack.append(context)
     return context
 
 
@@ -176,8 +177,16 @@ def api_version(cuda: Cuda, ctx: Optional[Context]) -> int:
 
 @implements("cuCtxSynchronize")
 def synchronize(cuda: Cuda) -> None:
-    streams = cuda.contexts.current().part(Streams)
+    synchronize_named(cuda, cuda.contexts.current())
+
+
+@implements("cuCtxSynchronize_v2", nullable=("ctx",))
+def synchronize_named(cuda: Cuda, ctx: Optional[Context]) -> None:
+    context = _given(cuda, ctx)
+    context.check()
+    streams = context.part(Streams)
     streams.synchronize()
+    context.check()
     streams.legacy.schedule.waited()
 
 

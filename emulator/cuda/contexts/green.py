@@ -76,7 +76,12 @@ class GreenContext(Context):
         """Come to life, and keep the primary context alive."""
         self.cuda.contexts.begin(self.primary)
         self.primary.retained = (self.primary.retained or 0) + 1
+        self._outages = self.device.outages
         self.alive = True
+
+    def ending(self) -> tuple[Context, ...]:
+        """The primary one with its last user."""
+        return (self, self.primary) if self.primary.retained == 1 else (self,)
 
     def end(self) -> None:
         """End its life: its streams go, and maybe the primary context."""

@@ -27,11 +27,12 @@ def retain(cuda: Cuda, dev: Device) -> Context:
 @implements("cuDevicePrimaryCtxRelease", "cuDevicePrimaryCtxRelease_v2")
 def release(cuda: Cuda, dev: Device) -> None:
     context = cuda.contexts.primary(dev)
+    with cuda.lock:
+        if not context.retained:
+            raise CudaError(status.INVALID_CONTEXT)
+        context.retained -= 1
     if not context.retained:
-        raise CudaError(status.INVALID_CONTEXT)
-    context.retained -= 1
-    if not context.retained:
-        cuda.contexts.finish(context)
+        cuda.contexts.finish(context, unretained=True)
 
 
 # After a reset the context is inactive, whoever retains it; a release still to come is not an

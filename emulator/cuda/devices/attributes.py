@@ -50,8 +50,10 @@ def attribute(cuda: Cuda, attrib: int, dev: Device) -> int:
 def _attribute_names(attrib: int) -> list[str]:
     """All names of a number: some attributes were renamed."""
     if not _names:
+        found: dict[int, list[str]] = {}  # at once: another thread may be here, too
         for name, value in api.types.members("CUdevice_attribute").items():
-            _names.setdefault(value, []).append(name[len(PREFIX) :])
+            found.setdefault(value, []).append(name[len(PREFIX) :])
+        _names.update(found)
     return _names[attrib]
 
 

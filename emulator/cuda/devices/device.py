@@ -16,6 +16,8 @@ __all__: list[str] = []
 EXEC_AFFINITY_TYPES = 1  # CU_EXEC_AFFINITY_TYPE_MAX
 CHANNELS = (1, 2, 4)  # that an element of a texture may have
 
+HEXADECIMAL = "0123456789abcdefABCDEF"
+
 WORD = 0xFFFFFFFF  # the largest size that the 32-bit forms of CUDA 2 can tell
 
 
@@ -81,11 +83,10 @@ def by_pci_bus_id(cuda: Cuda, pci_bus_id: str) -> Device:
 def _pci_address(text: str) -> tuple[int, int, int, int]:
     """Read `[domain:]bus:device[.function]`, all of it hexadecimal."""
     place, _, function = text.partition(".")
-    parts = place.split(":")
-    try:
-        numbers = [int(part, 16) for part in (*parts, function or "0")]
-    except ValueError:
-        raise CudaError(status.INVALID_VALUE) from None
+    parts = (*place.split(":"), function or "0")
+    if not all(part and not part.strip(HEXADECIMAL) for part in parts):
+        raise CudaError(status.INVALID_VALUE)
+    numbers = [int(part, 16) for part in parts]
     if len(numbers) == 3:
         numbers.insert(0, 0)
     if len(numbers) != 4:

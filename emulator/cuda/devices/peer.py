@@ -51,10 +51,14 @@ WIDTHS = {"32": WORD, "64": constants.ATOMIC_CAPABILITY_SCALAR_64, "128": WIDE}
 
 
 class Peers:
-    """The contexts whose memory a context may access."""
+    """The contexts whose memory a context may access, each until its life ends.
+
+    Attributes:
+        enabled: their parts of this class, which are others when a primary context lives again.
+    """
 
     def __init__(self, context: Context) -> None:
-        self.enabled: list[Context] = []
+        self.enabled: list[Peers] = []
 
     def end(self) -> None:
         """Nothing is held."""
@@ -129,22 +133,22 @@ def enable(cuda: Cuda, peer_context: Context, flags: int) -> None:
     _check_peer(context, peer_context)
     if not accessible(context.device, peer_context.device):
         raise CudaError(status.PEER_ACCESS_UNSUPPORTED)
-    peers = context.part(Peers)
+    enabled, peer = context.part(Peers).enabled, peer_context.part(Peers)
     with cuda.lock:
-        if peer_context in peers.enabled:
+        if peer in enabled:
             raise CudaError(status.PEER_ACCESS_ALREADY_ENABLED)
-        peers.enabled.append(peer_context)
+        enabled.append(peer)
 
 
 @implements("cuCtxDisablePeerAccess")
 def disable(cuda: Cuda, peer_context: Context) -> None:
     context = cuda.contexts.current()
     _check_peer(context, peer_context)
-    peers = context.part(Peers)
+    enabled, peer = context.part(Peers).enabled, peer_context.part(Peers)
     with cuda.lock:
-        if peer_context not in peers.enabled:
+        if peer not in enabled:
             raise CudaError(status.PEER_ACCESS_NOT_ENABLED)
-        peers.enabled.remove(peer_context)
+        enabled.remove(peer)
 
 
 def _check_peer(context: Context, peer: Context) -> None:

@@ -36,6 +36,9 @@ __all__ = ["visible_devices"]
 
 UUID_PREFIXES = ("GPU-", "MIG-")
 
+#: Digits that a number may have: Python refuses to read one of thousands.
+LONGEST = 9
+
 #: From this driver version on a process may see several MIG devices.
 SEES_SEVERAL = 570
 
@@ -141,5 +144,6 @@ def _by_index(devices: list[Device], entry: str) -> Optional[Device]:
     end = sign + len(text[sign:]) - len(text[sign:].lstrip("0123456789"))
     if end == sign:
         return None
-    index = int(text[:end])
-    return devices[index] if 0 <= index < len(devices) else None
+    digits = text[sign:end].lstrip("0") or "0"
+    index = int(digits) if len(digits) <= LONGEST and not text.startswith("-") else len(devices)
+    return devices[index] if index < len(devices) else None

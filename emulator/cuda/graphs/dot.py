@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ..library import api
-from .graph import ChildGraph
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,8 +32,8 @@ def _box(graph: Graph, names: dict[int, str]) -> Iterator[str]:
     for start, end, _ in graph.edges():
         yield f'"{_name(start)}" -> "{_name(end)}";'
     for node in graph.nodes:
-        if isinstance(node.operation, ChildGraph):
-            yield from _box(node.operation.graph, names)
+        for child in node.operation.graphs:
+            yield from _box(child, names)
     yield "}"
 
 
@@ -43,9 +42,9 @@ def _name(node: Node) -> str:
 
 
 def _detail(node: Node) -> str:
-    """A kernel's name; a child's number."""
-    if isinstance(node.operation, ChildGraph):
-        return f"\\ngraph_{node.operation.graph.number}"
+    """A kernel's name; the children's numbers."""
+    if node.operation.graphs:
+        return "".join(f"\\ngraph_{child.number}" for child in node.operation.graphs)
     function = getattr(node.operation, "function", None)
     name = getattr(getattr(function, "kernel", None), "name", "")
     return f"\\n{name}" if name else ""

@@ -6,13 +6,17 @@ after those that come before it; what waits in one launch is done before the nex
 
 from __future__ import annotations
 
+from _thread import allocate_lock
+
+from .. import _constants as constants
 from .. import _status as status
-from .._constants import GRAPH_NODE_TYPE_MEM_ALLOC, GRAPH_NODE_TYPE_MEM_FREE
 from ..error import CudaError
 from ..streams.event import EventWait, Mark
 from ..streams.operation import Operation
-from .graph import ChildGraph, Graph, Graphs
+from .graph import Graph, Graphs, release, retain
 from .memory import MemAlloc
+from .nested import ChildGraph, Nested
+from .update import pairs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,46 +25,51 @@ if TYPE_CHECKING:
 
     from ..streams.stream import Stream
     from .graph import Node
+    from .userobjects import UserObject
 
-__all__ = ["AUTO_FREE_ON_LAUNCH", "Difference", "GraphExec"]
+__all__ = ["AUTO_FREE_ON_LAUNCH", "HANDLE_UNUSED", "GraphExec", "become"]
 
 AUTO_FREE_ON_LAUNCH = 1
 FLAGS = 15
 
-# CUgraphExecUpdateResult
-TOPOLOGY_CHANGED, NODE_TYPE_CHANGED, FUNCTION_CHANGED, NOT_SUPPORTED = 2, 3, 4, 6
-
-#: Types whose nodes cannot be exchanged for others.
-FIXED = frozenset((GRAPH_NODE_TYPE_MEM_ALLOC, GRAPH_NODE_TYPE_MEM_FREE))
-
-
-class Difference(Exception):  # noqa: N818  (it is an answer, and no error in all cases)
-    """Why a graph cannot take another's place: a CUgraphExecUpdateResult, and the nodes."""
-
-    def __init__(self, result: int, node: Optional[Node] = None, old: Optional[Node] = None):
-        super().__init__(result)
-        self.result = result
-        self.node = node
-        self.old = old
+HANDLE_UNUSED = constants.GRAPH_INSTANTIATE_CONDITIONAL_HANDLE_UNUSED
 
 
 class Finish(Operation):
-    """Say that a launch is over."""
+    """Say that a launch is over, and let go of the user objects that it kept alive."""
 
-    __slots__ = ("_mark",)
+    __slots__ = ("_mark", "_users")
 
     heedless = True
 
-    def __init__(self, mark: Mark) -> None:
+    def __init__(self, mark: Mark, users: dict[UserObject, int]) -> None:
         self._mark = mark
+        self._users = dict(users)
+        retain(users)
 
     def run(self) -> None:
         """It is."""
         self._mark.finish(0)
+        release(self._users)
 
     def drop(self) -> None:
         """It never goes on."""
-        self._mark.finish(0)
+        self.run()
+
+
+class FreeLeft(Operation):
+    """Free what a graph has allocated the last time and nobody has freed."""
+
+    __slots__ = ("_allocations",)
+
+    def __init__(self, allocations: list[MemAlloc]) -> None:
+        self._allocations = allocations
+
+    def run(self) -> None:
+        """Free it."""
+        for allocation in self._allocations:
+            if allocation.is_allocated:
+                allocation.memory.free(allocation.block)
 
 
 class GraphExec:
@@ -71,13 +80,18 @@ class GraphExec:
         disabled: nodes of the copy that do nothing.
     """
 
-    __slots__ = ("_last", "disabled", "flags", "graph", "number")
+    __slots__ = ("_children", "_last", "_launching", "disabled", "flags", "graph", "number")
 
     def __init__(self, graph: Graph, flags: int) -> None:
-        """INVALID_VALUE for flags that no header has."""
-        if flags & ~FLAGS:
+        """INVALID_VALUE for flags that no header has, and for a second one of a graph that
+        allocates memory."""
+        if flags & ~FLAGS or graph.instance is not None:
             raise CudaError(status.INVALID_VALUE)
         self.graph = graph.copy(is_owned=True)
+        if graph.has_memory:
+            graph.instance = self
+        self._children = {part.original: part for part in _parts(self.graph)}
+        self._launching = allocate_lock()
         self.flags = flags
         self.number = graph.cuda.part(Graphs).count()
         self.disabled: set[Node] = set()
@@ -92,10 +106,10 @@ class GraphExec:
         Raises:
             CudaError: INVALID_VALUE without one.
         """
-        for node in _all_nodes(self.graph):
-            if node.original is original:
-                return node
-        raise CudaError(status.INVALID_VALUE)
+        part = self._children.get(original.graph)
+        if part is None:
+            raise CudaError(status.INVALID_VALUE)
+        return part.counterpart(original)
 
     def launch(self, stream: Stream) -> None:
         """Have a stream do all of it, or have it captured as one node.
@@ -107,29 +121,36 @@ class GraphExec:
         if stream.capture is not None:
             stream.submit(ChildGraph(self.graph.copy(is_owned=True)))
             return
-        self._make_room()
+        with self._launching:  # two threads' launches come one after the other
+            self._launch(stream)
+
+    def _launch(self, stream: Stream) -> None:
+        self._make_room(stream)
         if self._last is not None and not self._last.done:
             stream.submit(EventWait(None, self._last))
-        for operation in self._operations(stream):
-            stream.submit(operation)
+        for node in self.graph.in_order():
+            if node not in self.disabled:
+                for operation in node.operation.issue(stream):
+                    stream.submit(operation)
         self._last = None
         if stream.queue:
             self._last = Mark()
-            stream.submit(Finish(self._last))
+            stream.submit(Finish(self._last, self.graph.users))
 
-    def _operations(self, stream: Stream) -> Iterator[Operation]:
-        for node in self.graph.in_order():
-            if node not in self.disabled:
-                yield from node.operation.issue(stream)
-
-    def _make_room(self) -> None:
-        """What the last launch has allocated must be free, or is freed now."""
-        for node in self.graph.nodes:
-            allocation = node.operation
-            if isinstance(allocation, MemAlloc) and allocation.is_allocated:
-                if not self.flags & AUTO_FREE_ON_LAUNCH:
-                    raise CudaError(status.INVALID_VALUE)
-                allocation.memory.free(allocation.block)
+    def _make_room(self, stream: Stream) -> None:
+        """What the last launch has allocated must be free, or is freed first."""
+        if not self.graph.has_memory:
+            return
+        held = [
+            node.operation
+            for part in self._children.values()
+            for node in part.nodes
+            if isinstance(node.operation, MemAlloc)
+        ]
+        if self.flags & AUTO_FREE_ON_LAUNCH:
+            stream.submit(FreeLeft(held))
+        elif any(allocation.is_allocated for allocation in held):
+            raise CudaError(status.INVALID_VALUE)
 
     def update(self, graph: Graph) -> None:
         """Do from now on what another graph of the same shape does.
@@ -137,41 +158,30 @@ class GraphExec:
         Raises:
             Difference: it has another shape; nothing is changed then.
         """
-        pairs = list(_pairs(self.graph, graph))
-        for old, new in pairs:
-            if not isinstance(new.operation, ChildGraph):
-                old.operation = new.operation
-                old.attributes = dict(new.attributes)
+        for old, new in list(pairs(self.graph, graph)):
+            become(old, new)
 
     def end(self) -> None:
         """It is gone."""
+        original = self.graph.original
+        if original is not None and original.instance is self:
+            original.instance = None
         self.graph.cuda.handles("CUgraphExec").drop(self)
         self.graph.end()
 
 
-def _all_nodes(graph: Graph) -> Iterator[Node]:
+def become(node: Node, other: Node) -> None:
+    """Have a node do what another one does."""
+    if isinstance(node.operation, Nested):
+        node.operation.follow(other.operation)
+    else:
+        node.operation = other.operation
+    node.attributes = dict(other.attributes)
+
+
+def _parts(graph: Graph) -> Iterator[Graph]:
+    """A graph, and those that its nodes hold."""
+    yield graph
     for node in graph.nodes:
-        yield node
-        if isinstance(node.operation, ChildGraph):
-            yield from _all_nodes(node.operation.graph)
-
-
-def _pairs(mine: Graph, other: Graph) -> Iterator[tuple[Node, Node]]:
-    """The nodes of two graphs of the same shape that stand for each other.
-
-    Raises:
-        Difference: they are not of the same shape.
-    """
-    if len(mine.nodes) != len(other.nodes):
-        raise Difference(TOPOLOGY_CHANGED)
-    stands_for = dict(zip(mine.in_order(), other.in_order()))
-    for old, new in stands_for.items():
-        if old.operation.kind != new.operation.kind:
-            raise Difference(NODE_TYPE_CHANGED, new, old)
-        if {stands_for[node]: edge for node, edge in old.before.items()} != new.before:
-            raise Difference(TOPOLOGY_CHANGED, new, old)
-        if old.operation.kind in FIXED and old.operation is not new.operation:
-            raise Difference(NOT_SUPPORTED, new, old)
-        yield old, new
-        if isinstance(old.operation, ChildGraph) and isinstance(new.operation, ChildGraph):
-            yield from _pairs(old.operation.graph, new.operation.graph)
+        for child in node.operation.graphs:
+            yield from _parts(child)

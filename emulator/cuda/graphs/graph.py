@@ -8,24 +8,39 @@ added, which breaks ties in the order in which they are done.
 from __future__ import annotations
 
 from .. import _status as status
-from .._constants import GRAPH_NODE_TYPE_EMPTY, GRAPH_NODE_TYPE_GRAPH
+from .._constants import (
+    GRAPH_NODE_TYPE_MEM_ALLOC,
+    GRAPH_NODE_TYPE_MEM_FREE,
+)
 from ..error import CudaError
-from ..streams.operation import Operation
+from ..streams.schedule import Schedule
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Optional, Union
 
     from ..library import Cuda
+    from ..streams.operation import Operation
     from ..streams.stream import Stream
+    from .conditionals import Condition
+    from .executable import GraphExec
     from .userobjects import UserObject
 
     Edge = tuple[int, int, int]
 
-__all__ = ["DEFAULT_EDGE", "ChildGraph", "Empty", "Graph", "Graphs", "Node"]
+__all__ = [
+    "DEFAULT_EDGE",
+    "Graph",
+    "Graphs",
+    "Node",
+    "release",
+    "retain",
+]
 
 DEFAULT_EDGE = (0, 0, 0)  # from_port, to_port, type
+
+MEMORY = frozenset((GRAPH_NODE_TYPE_MEM_ALLOC, GRAPH_NODE_TYPE_MEM_FREE))
 
 
 class Node:
@@ -59,10 +74,20 @@ class Graph:
     Attributes:
         number: unlike that of any other graph of the process.
         is_owned: it is a node's child or under capture: not the program's to destroy.
+        original, copies: the graph that it is a copy of, and the copies of that one's nodes.
         users: the user objects that it keeps alive -> how many of their references it has.
+        unused: the conditions of nodes that are still to be added.
+        freed: the addresses of memory that its nodes free.
+        has_memory: nodes of it allocate or free memory: "nodes and edges of the graph cannot be
+            deleted", "the graph cannot be cloned" and "only one instantiation of the graph may
+            exist at any point in time" (reference, cuGraphAddMemAllocNode).
+        instance: that one.
     """
 
-    __slots__ = ("_count", "cuda", "is_owned", "nodes", "number", "original", "users")
+    __slots__ = (
+        *("_count", "copies", "cuda", "freed", "has_memory", "instance", "is_owned", "nodes"),
+        *("number", "original", "unused", "users"),
+    )
 
     def __init__(self, cuda: Cuda, *, is_owned: bool = False) -> None:
         self.cuda = cuda
@@ -70,7 +95,12 @@ class Graph:
         self.is_owned = is_owned
         self.nodes: dict[Node, None] = {}
         self.original: Optional[Graph] = None
+        self.copies: dict[Node, Node] = {}
         self.users: dict[UserObject, int] = {}
+        self.unused: dict[Condition, None] = {}
+        self.freed: set[int] = set()
+        self.has_memory = False
+        self.instance: Optional[GraphExec] = None
         self._count = 0
 
     def __str__(self) -> str:
@@ -84,6 +114,8 @@ class Graph:
         node = Node(self, operation, self._count)
         self._count += 1
         self.nodes[node] = None
+        if operation.kind in MEMORY or any(graph.has_memory for graph in operation.graphs):
+            self.has_memory = True
         for other, edge in edges.items():
             self._connect(other, node, edge)
         return node
@@ -101,16 +133,27 @@ class Graph:
                 raise CudaError(status.INVALID_VALUE)
             self._connect(start, end, edge)
             done.append((start, end))
-        if len(self.in_order()) < len(self.nodes):
+        if _have_circle(end for _, end in done):
             self._disconnect_all(done)
             raise CudaError(status.INVALID_VALUE)
 
     def disconnect(self, edges: Sequence[tuple[Node, Node, Optional[Edge]]]) -> None:
-        """Take out all these edges, or none; INVALID_VALUE for one that is not there."""
+        """Take out all these edges, or none; INVALID_VALUE for one that is not there, or fixed."""
+        self.check_deletion()
         for start, end, edge in edges:
             if end not in start.after or edge not in (None, start.after[end]):
                 raise CudaError(status.INVALID_VALUE)
         self._disconnect_all([(start, end) for start, end, _ in edges])
+
+    def check_capture(self) -> None:
+        """INVALID_VALUE while a stream captures into it."""
+        if any(capture.graph is self for capture in self.cuda.part(Schedule).captures):
+            raise CudaError(status.INVALID_VALUE)
+
+    def check_deletion(self) -> None:
+        """INVALID_VALUE where no node nor edge can be deleted."""
+        if self.has_memory:
+            raise CudaError(status.INVALID_VALUE)
 
     @staticmethod
     def _connect(start: Node, end: Node, edge: Edge) -> None:
@@ -142,30 +185,40 @@ class Graph:
                     ready.append(other)
         return ready
 
+    def issue(self, stream: Stream) -> list[Operation]:
+        """What one launch of it submits, in order."""
+        return [step for node in self.in_order() for step in node.operation.issue(stream)]
+
     def copy(self, *, is_owned: bool = False) -> Graph:
         """A graph that does the same; its nodes know their originals."""
         clone = Graph(self.cuda, is_owned=is_owned)
         clone.original = self
-        copies: dict[Node, Node] = {}
+        copies = clone.copies
         for node in self.nodes:
-            copies[node] = made = clone.add(_copied(node.operation))
+            copies[node] = made = clone.add(node.operation.copied())
             made.number = node.number
             made.original = node
             made.attributes = dict(node.attributes)
         clone._count = self._count
-        for start, end, edge in self.edges():
-            clone._connect(copies[start], copies[end], edge)
-        for user, count in self.users.items():
-            user.retain(count)
-            clone.users[user] = count
+        for node, made in copies.items():  # the order of edges counts in an update
+            made.before = {copies[other]: edge for other, edge in node.before.items()}
+            made.after = {copies[other]: edge for other, edge in node.after.items()}
+        clone.users = dict(self.users)
+        retain(clone.users)
         return clone
 
     def counterpart(self, node: Node) -> Node:
         """The node here that is a copy of a node of another graph; INVALID_VALUE without one."""
-        for mine in self.nodes:
-            if mine.original is node:
-                return mine
-        raise CudaError(status.INVALID_VALUE)
+        found = self.copies.get(node)
+        if found is None or found not in self.nodes:
+            raise CudaError(status.INVALID_VALUE)
+        return found
+
+    def holds(self, other: Graph) -> bool:
+        """Whether a graph is this one, or part of one of its nodes."""
+        return other is self or any(
+            child.holds(other) for node in self.nodes for child in node.operation.graphs
+        )
 
     def drop(self, node: Node) -> None:
         """Take a node out, with its edges; its handle is none from here on."""
@@ -178,54 +231,51 @@ class Graph:
         """It is gone: its nodes' handles, those of its children, and what it kept alive."""
         for node in self.nodes:
             self._end(node)
-        self.nodes = {}
+        self.nodes, self.copies = {}, {}
         self.cuda.handles("CUgraph").drop(self)
-        for user, count in self.users.items():
-            user.release(count)
+        release(self.users)
         self.users = {}
 
     def _end(self, node: Node) -> None:
         self.cuda.handles("CUgraphNode").drop(node)
         node.before, node.after = {}, {}  # no circle keeps what its operation holds
-        if isinstance(node.operation, ChildGraph):
-            node.operation.graph.end()
+        for child in node.operation.graphs:
+            child.end()
 
 
-def _copied(operation: Operation) -> Operation:
-    """What a copy of a node holds: operations do not change, but for a child, which has nodes."""
-    if isinstance(operation, ChildGraph):
-        return ChildGraph(operation.graph.copy(is_owned=True))
-    return operation
+def _have_circle(nodes: Iterable[Node]) -> bool:
+    """Whether a way leads from one of these nodes back to it.
+
+    Only what comes after them is looked at, so that a graph may be put together edge by edge.
+    """
+    done: set[Node] = set()
+    way: dict[Node, Iterator[Node]] = {}
+    for first in nodes:
+        if first not in done:
+            way[first] = iter(first.after)
+        while way:
+            node, ends = next(reversed(way.items()))
+            end = next(ends, None)
+            if end is None:
+                done.add(node)
+                del way[node]
+            elif end in way:
+                return True
+            elif end not in done:
+                way[end] = iter(end.after)
+    return False
 
 
-class Empty(Operation):
-    """Nothing: a node that only has edges."""
-
-    __slots__ = ()
-
-    kind = GRAPH_NODE_TYPE_EMPTY
-
-    def run(self) -> None:
-        """Nothing is done."""
+def retain(users: dict[UserObject, int]) -> None:
+    """Add references to user objects."""
+    for user, count in users.items():
+        user.retain(count)
 
 
-class ChildGraph(Operation):
-    """All that a graph does, which belongs to this alone."""
-
-    __slots__ = ("graph",)
-
-    kind = GRAPH_NODE_TYPE_GRAPH
-
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-
-    def issue(self, stream: Stream) -> Sequence[Operation]:
-        """What its nodes do, in order."""
-        return [step for node in self.graph.in_order() for step in node.operation.issue(stream)]
-
-    def run(self) -> None:
-        """Its parts are run one by one."""
-        raise NotImplementedError
+def release(users: dict[UserObject, int]) -> None:
+    """Give references to user objects back."""
+    for user, count in users.items():
+        user.release(count)
 
 
 class Graphs:

@@ -31,12 +31,15 @@ def create(cuda: Cuda, flags: int) -> Graph:
 def destroy(cuda: Cuda, h_graph: Graph) -> None:
     if h_graph.is_owned:
         raise CudaError(status.INVALID_VALUE)
+    h_graph.check_capture()
     with cuda.lock:
         h_graph.end()
 
 
 @implements("cuGraphClone")
 def clone(cuda: Cuda, original_graph: Graph) -> Graph:
+    if original_graph.has_memory:
+        raise CudaError(status.INVALID_VALUE)
     with cuda.lock:
         return original_graph.copy()
 
@@ -48,6 +51,7 @@ def find_in_clone(h_original_node: Node, h_cloned_graph: Graph) -> Node:
 
 @implements("cuGraphDestroyNode")
 def destroy_node(cuda: Cuda, h_node: Node) -> None:
+    h_node.graph.check_deletion()
     with cuda.lock:
         h_node.graph.drop(h_node)
 

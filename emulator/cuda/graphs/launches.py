@@ -10,22 +10,23 @@ from ..error import CudaError
 from ..library import Cuda, api, implements
 from ..streams.event import EventRecord, EventWait
 from ..streams.stream import decode
-from .executable import Difference, GraphExec
-from .graph import ChildGraph
+from .executable import HANDLE_UNUSED, GraphExec, become
+from .nested import Nested
 from .nodekinds import (
     BATCH,
     CHILD,
+    CONDITIONAL,
     HOST,
     KERNEL,
     MEMCPY,
     MEMSET,
     RECORD,
     WAIT,
-    child,
     make,
     make_of_union,
 )
 from .nodeparams import check_kind
+from .update import Difference, change, pairs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,6 +46,10 @@ SWITCHED = frozenset((KERNEL, MEMCPY, MEMSET))
 
 
 def _instantiate(cuda: Cuda, graph: Graph, flags: int) -> GraphExec:
+    """INVALID_VALUE for a condition that no node has, under capture, and as `GraphExec`."""
+    graph.check_capture()
+    if graph.unused:
+        raise CudaError(status.INVALID_VALUE)
     with cuda.lock:
         return GraphExec(graph, flags)
 
@@ -65,6 +70,8 @@ def instantiate_with_params(
 ) -> tuple[GraphExec, dict[str, int]]:
     if instantiate_params.flags & UPLOAD:
         decode(cuda, instantiate_params.hUploadStream, per_thread)
+    if h_graph.unused:
+        instantiate_params.result_out = HANDLE_UNUSED
     made = _instantiate(cuda, h_graph, instantiate_params.flags)
     return made, {"hErrNode_out": 0, "result_out": 0}
 
@@ -140,7 +147,7 @@ def update(cuda: Cuda, h_graph_exec: GraphExec, h_graph: Graph, result_info: int
     info = api.types["CUgraphExecUpdateResultInfo"].from_address(result_info)
     info.result = found.result
     info.errorNode = _handle(cuda, found.node)
-    info.errorFromNode = _handle(cuda, None if found.old is None else found.old.original)
+    info.errorFromNode = _handle(cuda, found.start)
     if found.result:
         raise CudaError(status.GRAPH_EXEC_UPDATE_FAILURE)
 
@@ -149,8 +156,23 @@ def update(cuda: Cuda, h_graph_exec: GraphExec, h_graph: Graph, result_info: int
 
 
 def _set(made: GraphExec, original: Node, kind: int, operation: Operation) -> None:
+    """INVALID_VALUE for what an update may not change either, and copies and fills of nothing."""
     check_kind(original, kind)
-    made.node(original).operation = operation
+    node = made.node(original)
+    if change(node.operation, operation) or _is_refused(node.operation, operation):
+        raise CudaError(status.INVALID_VALUE)
+    node.operation = operation
+
+
+def _is_refused(old: Any, new: Any) -> bool:
+    """Copies must be of one dimension, and neither they nor fills of nothing: the reference's
+    words for cuGraphExecMemcpyNodeSetParams and its like."""
+    if new.kind == MEMSET:
+        return not new.width * new.height
+    if new.kind == MEMCPY:
+        rows = [copy.extent[1:] for copy in (old, new)]
+        return rows != [(1, 1)] * 2 or not new.extent[0]
+    return False
 
 
 @implements("cuGraphExecKernelNodeSetParams", "cuGraphExecKernelNodeSetParams_v2")
@@ -189,20 +211,21 @@ def set_awaited(h_graph_exec: GraphExec, h_node: Node, event: Event) -> None:
 
 
 @implements("cuGraphExecChildGraphNodeSetParams")
-def set_child(h_graph_exec: GraphExec, h_node: Node, child_graph: Graph) -> None:
+def set_child(cuda: Cuda, h_graph_exec: GraphExec, h_node: Node, child_graph: Graph) -> None:
     """The child may do other things, in the same shape."""
     check_kind(h_node, CHILD)
-    _set_child(h_graph_exec.node(h_node), child(child_graph))
+    _set_child(cuda, h_graph_exec.node(h_node), child_graph)
 
 
-def _set_child(node: Node, new: ChildGraph) -> None:
-    old = node.operation
-    assert isinstance(old, ChildGraph)
+def _set_child(cuda: Cuda, node: Node, new: Graph) -> None:
+    child = node.operation
+    assert isinstance(child, Nested)
     try:
-        GraphExec(old.graph, 0).update(new.graph)
+        with cuda.lock:
+            for pair in list(pairs(child.graphs[0], new)):
+                become(*pair)
     except Difference:
         raise CudaError(status.INVALID_VALUE) from None
-    node.operation = new
 
 
 # No node has external semaphores: there are none (see external.py).
@@ -216,10 +239,13 @@ def set_semaphores(h_graph_exec: GraphExec, h_node: Node) -> None:
 
 @implements("cuGraphExecNodeSetParams")
 def set_params(cuda: Cuda, h_graph_exec: GraphExec, h_node: Node, node_params: Any) -> None:
+    """A conditional node cannot be changed: reference, cuGraphExecUpdate."""
     check_kind(h_node, node_params.type)
+    if node_params.type == CONDITIONAL:
+        raise CudaError(status.INVALID_VALUE)
     operation = make_of_union(cuda, node_params)
-    if isinstance(operation, ChildGraph):
-        _set_child(h_graph_exec.node(h_node), operation)
+    if isinstance(operation, Nested):
+        _set_child(cuda, h_graph_exec.node(h_node), operation.graphs[0])
     else:
         _set(h_graph_exec, h_node, node_params.type, operation)
 

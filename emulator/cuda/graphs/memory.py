@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ...machine import Device
     from ..memory.space import Block
     from ..streams.stream import Stream
+    from .graph import Graph
 
 __all__ = ["GraphMemory", "MemAlloc", "MemFree", "capture_allocation", "capture_free"]
 
@@ -51,6 +52,7 @@ class GraphMemory:
         self._pool = Pool(cuda, device)
         self._space = cuda.part(Space)
         self._blocks: dict[Block, bool] = {}  # whether it is allocated
+        self._addresses: set[int] = set()  # theirs
         self._left: deque[Block] = deque()  # of nodes that are gone
 
     @property
@@ -77,7 +79,12 @@ class GraphMemory:
             self._space.remove(block)
             block.owner = self
             self._blocks[block] = False
+            self._addresses.add(block.address)
             return block
+
+    def has(self, address: int) -> bool:
+        """Whether a node has this address."""
+        return address in self._addresses
 
     def leave_node(self, block: Block) -> None:
         """The node of a block is gone; at any time, also while the lock is held."""
@@ -127,6 +134,7 @@ class GraphMemory:
             if self._blocks.get(block):
                 self._left.append(block)
             elif self._blocks.pop(block, None) is not None:
+                self._addresses.discard(block.address)
                 self._space.add(block)
                 self._pool.free(block)
 
@@ -153,6 +161,10 @@ class GraphMemories:
             if known is None:
                 known = self._by_device[device] = GraphMemory(self._cuda, device)
         return known
+
+    def have(self, address: int) -> bool:
+        """Whether a node has this address."""
+        return any(memory.has(address) for memory in self._by_device.values())
 
     def end(self) -> None:
         """Another scenario begins."""
@@ -221,8 +233,17 @@ class MemFree(Operation):
     kind = constants.GRAPH_NODE_TYPE_MEM_FREE
 
     def __init__(self, cuda: Cuda, address: int) -> None:
+        """INVALID_VALUE for "an address that was not returned by an allocation node"."""
+        if not cuda.part(GraphMemories).have(address):
+            raise CudaError(status.INVALID_VALUE)
         self.address = address
         self.space = cuda.part(Space)
+
+    def enter(self, graph: Graph) -> None:
+        """INVALID_VALUE for freeing "an allocation twice in the same graph"."""
+        if self.address in graph.freed:
+            raise CudaError(status.INVALID_VALUE)
+        graph.freed.add(self.address)
 
     def run(self) -> None:
         """Free it; INVALID_VALUE if it is not there."""

@@ -8,7 +8,7 @@ from ..error import CudaError
 from ..streams.callbacks import HostCall
 from ..streams.event import EventRecord, EventWait
 from ..streams.memops import BatchMemOp
-from .graph import ChildGraph, Empty
+from .nested import ChildGraph, Empty
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BATCH",
     "CHILD",
+    "CONDITIONAL",
     "HOST",
     "KERNEL",
     "MEMCPY",
@@ -62,6 +63,7 @@ MEMBERS = {
     MEM_ALLOC: ("alloc",),
     MEM_FREE: ("free",),
     BATCH: ("memOp",),
+    CONDITIONAL: ("conditional",),
 }
 
 OWNERSHIP_MOVE = 1  # CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE
@@ -101,9 +103,8 @@ def child(graph: Graph, *, move: bool = False) -> ChildGraph:
     if move:
         if graph.is_owned:
             raise CudaError(status.INVALID_VALUE)
-        graph.is_owned = True
         return ChildGraph(graph)
-    if any(node.operation.kind in (MEM_ALLOC, MEM_FREE) for node in graph.nodes):
+    if graph.has_memory:
         raise CudaError(status.NOT_SUPPORTED)
     return ChildGraph(graph.copy(is_owned=True))
 
@@ -143,6 +144,12 @@ def _mem_free(cuda: Cuda, params: Any) -> Operation:
     return MemFree(cuda, params.dptr)
 
 
+def _conditional(cuda: Cuda, params: Any) -> Operation:
+    from .conditionals import Conditional
+
+    return Conditional.from_params(cuda, params)
+
+
 #: Type -> what makes an operation of the struct that a program has filled in.
 MAKERS: dict[int, Callable[[Cuda, Any], Operation]] = {
     KERNEL: _kernel,
@@ -155,6 +162,7 @@ MAKERS: dict[int, Callable[[Cuda, Any], Operation]] = {
     MEM_ALLOC: _mem_alloc,
     MEM_FREE: _mem_free,
     BATCH: BatchMemOp.from_params,
+    CONDITIONAL: _conditional,
 }
 
 
@@ -171,13 +179,11 @@ def make_of_union(cuda: Cuda, params: Any) -> Operation:
     """The operation that a CUgraphNodeParams describes.
 
     Raises:
-        CudaError: as `make`; NOT_SUPPORTED for a conditional node, INVALID_VALUE for one with
-            external semaphores, of which there are none.
+        CudaError: as `make`; INVALID_VALUE for a node with external semaphores, of which there are
+            none.
     """
     if params.type == EMPTY:
         return Empty()
-    if params.type == CONDITIONAL:
-        raise CudaError(status.NOT_SUPPORTED)
     if params.type not in MEMBERS:
         raise CudaError(status.INVALID_VALUE)
     return make(cuda, params.type, _member(params, params.type))
@@ -202,6 +208,7 @@ FIELDS: dict[int, Callable[[Cuda, Any], Any]] = {
     MEM_ALLOC: lambda cuda, operation: _fields(operation.params()),
     MEM_FREE: lambda cuda, operation: {"dptr": operation.address},
     BATCH: lambda cuda, operation: operation.params(),
+    CONDITIONAL: lambda cuda, operation: operation.params(),
 }
 
 

@@ -162,7 +162,10 @@ def get(cuda: Cuda, h_node: Node) -> dict[str, Any]:
 
 @implements("cuGraphNodeSetParams", "cuGraphNodeSetParams_v2")
 def set_params(cuda: Cuda, h_node: Node, node_params: Any) -> None:
+    """A node's graphs are its own from the beginning."""
     check_kind(h_node, node_params.type)
+    if h_node.operation.graphs:
+        raise CudaError(status.INVALID_VALUE)
     h_node.operation = make_of_union(cuda, node_params)
 
 

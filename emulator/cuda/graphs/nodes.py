@@ -6,10 +6,11 @@ from .. import _status as status
 from ..error import CudaError
 from ..library import Cuda, implements
 from ..streams.event import EventRecord, EventWait
-from .graph import Empty
 from .handles import edges_at, given
+from .nested import Empty
 from .nodekinds import (
     BATCH,
+    CONDITIONAL,
     HOST,
     KERNEL,
     MEM_ALLOC,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 __all__: list[str] = []
 
 NULLABLE = ("dependencies",)
-FREED = frozenset(("pool", "device"))
+WRITTEN = (MEM_ALLOC, CONDITIONAL)
 
 
 def _before(
@@ -58,6 +59,7 @@ def _add(cuda: Cuda, graph: Graph, handles: Handles, count: int, kind: int, para
 
 def _added(graph: Graph, operation: Operation, before: dict[Node, Edge]) -> Node:
     with graph.cuda.lock:
+        operation.enter(graph)
         return graph.add(operation, before)
 
 
@@ -171,15 +173,9 @@ def add(
     num_dependencies: int,
     node_params: Any,
 ) -> tuple[Node, dict[str, Any]]:
-    """What the node is given (an allocation's address, a child's handle) is written back."""
+    """What the node is given (an allocation's address, a condition's graphs) is written back."""
     before = _before(cuda, h_graph, dependencies, num_dependencies, dependency_data)
     operation = make_of_union(cuda, node_params)
     node = _added(h_graph, operation, before)
-    written = union_of(cuda, operation) if operation.kind == MEM_ALLOC else {}
+    written = union_of(cuda, operation) if operation.kind in WRITTEN else {}
     return node, written
-
-
-@implements("cuGraphConditionalHandleCreate")
-def create_condition() -> Any:
-    """Only code on a device sets a condition, and none runs here."""
-    raise CudaError(status.NOT_SUPPORTED)

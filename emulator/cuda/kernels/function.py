@@ -7,11 +7,11 @@ import ctypes
 from .. import _constants as constants
 from .. import _status as status
 from ..error import CudaError
-from .residency import shared_limit, threads_by_registers
+from .residency import blocks, shared_limit, threads_by_registers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable
+    from typing import Any, Callable, Optional
 
     from ...machine import Device
     from ..contexts.context import Context
@@ -36,19 +36,18 @@ class Limits:
     """What a context's device allows a launch: looked up once, as no device changes in that.
 
     Attributes:
-        grid, block: by axis, in blocks and in threads.
+        shape: a grid's axes in blocks, then a block's in threads.
         threads: of a block.
         shared: bytes of shared memory of a block whose function asks for no more.
     """
 
-    __slots__ = ("block", "grid", "shared", "threads")
+    __slots__ = ("shape", "shared", "threads")
 
     def __init__(self, context: Context) -> None:
         def figures(name: str) -> list[int]:
             return [context.device.cuda_attribute(name + axis) or 0 for axis in "XYZ"]
 
-        self.grid = figures("MAX_GRID_DIM_")
-        self.block = figures("MAX_BLOCK_DIM_")
+        self.shape = figures("MAX_GRID_DIM_") + figures("MAX_BLOCK_DIM_")
         self.threads = context.device.cuda_attribute("MAX_THREADS_PER_BLOCK") or 0
         self.shared = context.device.cuda_attribute("MAX_SHARED_MEMORY_PER_BLOCK") or 0
 
@@ -65,17 +64,19 @@ class Function:
         is_loaded: whether its code is on the device (lazy loading).
         cache, banks: its preferred cache configuration, and its shared memory's.
         argument_size: bytes of the buffer that holds all arguments.
-        old: what the calls before CUDA 4 prepare for its launch (`launches.py`); None else.
+        limits: what its device allows.
+        old: what the calls before CUDA 4 prepare for its launch (`oldlaunches.py`); None else.
     """
 
     __slots__ = (
         *("_by_registers", "argument_size", "banks", "cache", "context", "is_loaded", "kernel"),
-        *("module", "name", "old", "settings", "text"),
+        *("limits", "module", "name", "old", "settings", "text"),
     )
 
     def __init__(self, module: Module, kernel: Kernel) -> None:
         self.module = module
         self.context: Context = module.context
+        self.limits = module.context.part(Limits)
         self.kernel = kernel
         self.argument_size = kernel.argument_size
         self._by_registers = 0
@@ -91,11 +92,6 @@ class Function:
         return f"kernel {self.name}"
 
     @property
-    def limits(self) -> Limits:
-        """What its device allows."""
-        return self.context.part(Limits)
-
-    @property
     def threads_by_registers(self) -> int:
         """The most threads of a block that the registers suffice for."""
         if not self._by_registers:
@@ -108,6 +104,27 @@ class Function:
         if DYNAMIC in self.settings:
             return self.settings[DYNAMIC]
         return max(self.limits.shared - self.kernel.shared, 0)
+
+    @property
+    def cluster(self) -> Optional[tuple[int, int, int]]:
+        """The only cluster shape that it may be launched with; None for any.
+
+        That what is set is checked when it is launched, the driver API reference says.
+        """
+        if self.kernel.cluster is not None or not self.settings:
+            return self.kernel.cluster
+        x, y, z = (self.settings.get(number, 0) for number in CLUSTER)
+        return (x, y, z) if x or y or z else None
+
+    def blocks(self, threads: int, dynamic: int) -> int:
+        """The blocks of it that are on a multiprocessor at once; 0 where one cannot be launched.
+
+        Shared memory that was not asked for by CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+        counts as too much: cuda_occupancy.h, and what NVIDIA/cutlass, pull request 532, had to do.
+        """
+        if dynamic > self.most_dynamic:
+            return 0
+        return blocks(self.context.device, self.kernel, threads, dynamic)
 
     def attribute(self, number: int) -> int:
         """A CUfunction_attribute."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from time import perf_counter
 
 from .. import _constants as constants
 from .. import _status as status
@@ -38,6 +39,7 @@ class Options:
     """
 
     def __init__(self, numbers: Optional[Sequence[int]], address: int) -> None:
+        self._began = perf_counter()
         self._places = {}  # option -> the address of its word
         for index, number in enumerate(numbers or ()):
             if not 0 <= number < constants.JIT_NUM_OPTIONS or address < 4096:
@@ -66,18 +68,18 @@ class Options:
         """Whether logs are to say more than what is wrong."""
         return bool(self.number(constants.JIT_LOG_VERBOSE))
 
-    def finish(self, info: str = "", error: str = "", milliseconds: float = 0.0) -> None:
+    def finish(self, info: str = "", error: str = "") -> None:
         """Write the logs, how long they are, and how long it all took."""
         for buffer, text in zip(LOGS, (info, error)):
             self._log(buffer, LOGS[buffer], text.encode())
         place = self._places.get(constants.JIT_WALL_TIME)
         if place:
-            ctypes.c_float.from_address(place).value = milliseconds
+            ctypes.c_float.from_address(place).value = (perf_counter() - self._began) * 1000
 
     def _log(self, buffer: int, size: int, text: bytes) -> None:
         room = self._rooms[size]
         address = self.word(buffer)
-        written = text[: max(room - 1, 0)]
+        written = text[: room - 1] if address and room else b""  # of what is not written nothing
         if address and room:
             ctypes.memmove(address, written + b"\0", len(written) + 1)
         if self.has(size):
@@ -94,6 +96,7 @@ class Options:
             cuda.machine.cuda_version,
             prefers_ptx=prefers_ptx,
             compiles=environment("CUDA_DISABLE_PTX_JIT") != "1",
+            registers=self.number(constants.JIT_MAX_REGISTERS),
         )
 
     def refused(self, cuda: Cuda, error: ImageError) -> CudaError:

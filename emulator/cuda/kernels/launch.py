@@ -15,7 +15,6 @@ from .. import _status as status
 from ..error import CudaError
 from ..streams.operation import Operation
 from .function import NON_PORTABLE, function_at
-from .residency import blocks
 from .work import do
 
 TYPE_CHECKING = False
@@ -52,7 +51,7 @@ class Launch(Operation):
         grid, block: in blocks, in threads.
         shared: bytes of dynamic shared memory of a block.
         arguments: the argument buffer, laid out as the kernel's parameters.
-        stream: what traces call the stream that it was given to; "" in a graph.
+        stream: what traces call the stream that it was given to; "" in a graph, and untraced.
         attributes: the launch attributes that it was given, by number.
     """
 
@@ -121,10 +120,12 @@ class Launch(Operation):
         Raises:
             CudaError: INVALID_HANDLE: the function is of another context than the stream.
         """
-        if self.function.context is not stream.context:
+        context = self.function.context
+        if context is not stream.context:
             raise CudaError(status.INVALID_HANDLE)
         self.function.is_loaded = True
-        self.stream = str(stream)
+        if context.cuda.observer is not None:
+            self.stream = str(stream)
         stream.submit(self)
 
 
@@ -187,7 +188,7 @@ def check(function: Function, grid: Shape, block: Shape, shared: int) -> None:
     """
     kernel = function.kernel
     limits = function.limits
-    for size, most in zip((*grid, *block), (*limits.grid, *limits.block)):
+    for size, most in zip(grid + block, limits.shape):
         if not 0 < size <= most:
             raise CudaError(status.INVALID_VALUE)
     threads = block[0] * block[1] * block[2]
@@ -197,8 +198,9 @@ def check(function: Function, grid: Shape, block: Shape, shared: int) -> None:
         raise CudaError(status.INVALID_VALUE)
     if threads > function.threads_by_registers:
         raise CudaError(status.LAUNCH_OUT_OF_RESOURCES)
-    if kernel.cluster is not None:
-        check_cluster(function, grid, kernel.cluster)
+    cluster = function.cluster
+    if cluster is not None:
+        check_cluster(function, grid, cluster)
 
 
 def check_cluster(function: Function, grid: Shape, cluster: Shape) -> None:
@@ -206,19 +208,18 @@ def check_cluster(function: Function, grid: Shape, cluster: Shape) -> None:
 
     Raises:
         CudaError: INVALID_CLUSTER_SIZE: it does not divide the grid, is larger than the device or
-            the function allows, or is not what the function was compiled for.
+            the function allows, or is not what the function was compiled for or set to.
     """
-    kernel = function.kernel
+    own = function.cluster
     size = cluster[0] * cluster[1] * cluster[2]
-    if size == 1 and kernel.cluster is None:
+    if size == 1 and own is None:
         return
     most = LARGEST_CLUSTER if function.attribute(NON_PORTABLE) else PORTABLE_CLUSTER
-    if kernel.max_cluster:
-        most = min(most, kernel.max_cluster)
+    most = min(most, function.kernel.max_cluster or most)
     if (
         not 0 < size <= most
         or not function.context.device.cuda_attribute("CLUSTER_LAUNCH")
-        or kernel.cluster not in (None, cluster)
+        or own not in (None, cluster)
         or any(blocks % each for blocks, each in zip(grid, cluster))
     ):
         raise CudaError(status.INVALID_CLUSTER_SIZE)
@@ -234,7 +235,7 @@ def check_cooperative(function: Function, grid: Shape, block: Shape, shared: int
     if not device.cuda_attribute("COOPERATIVE_LAUNCH"):
         raise CudaError(status.NOT_SUPPORTED)
     threads = block[0] * block[1] * block[2]
-    fitting = blocks(device, function.kernel, threads, shared)
+    fitting = function.blocks(threads, shared)
     fitting *= device.cuda_attribute("MULTIPROCESSOR_COUNT") or 0
     if grid[0] * grid[1] * grid[2] > fitting:
         raise CudaError(status.COOPERATIVE_LAUNCH_TOO_LARGE)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 from ctypes import string_at
-from time import perf_counter
 
 from .. import _constants as constants
 from .. import _status as status
@@ -53,7 +52,6 @@ class LinkState:
         self.architecture = architecture
         self.inputs: list[tuple[str, Image]] = []
         self.output: Any = None
-        self._began = perf_counter()
         self._errors: list[str] = []
 
     def __str__(self) -> str:
@@ -72,8 +70,7 @@ class LinkState:
                 for kernel in image.kernels.values()
             ]
             info = "\n".join(lines)
-        passed = (perf_counter() - self._began) * 1000
-        self.options.finish(info, "\n".join(self._errors), passed)
+        self.options.finish(info, "\n".join(self._errors))
 
     def add(self, data: bytes, kind: int, name: str) -> None:
         """Add an input; ImageError where it is none, CudaError where it is of another kind."""

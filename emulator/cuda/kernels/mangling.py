@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["plain_name"]
+__all__ = ["fits", "plain_name"]
+
+INTERNAL = "L"  # before a name with internal linkage
+UNNAMED, UNNAMED_TEXT = "_GLOBAL__N_", "(anonymous namespace)"
 
 
 def plain_name(mangled: str) -> str:
@@ -22,8 +25,21 @@ def plain_name(mangled: str) -> str:
         while mangled[end : end + 1].isdecimal():
             end += 1
         length = int(mangled[place:end][:6])
-        parts.append(mangled[end : end + length])
+        part = mangled[end : end + length]
+        parts.append(UNNAMED_TEXT if part.startswith(UNNAMED) else part)
         place = end + length
         if mangled[2:3] != "N":
             break
+        if mangled[place : place + 1] == INTERNAL:
+            place += 1
     return "::".join(parts) or mangled
+
+
+def fits(pattern: str, mangled: str) -> bool:
+    """Whether a name or a glob is a kernel's, by its mangled name or by its plain one."""
+    names = {mangled, plain_name(mangled)}
+    if not any(letter in "*?[" for letter in pattern):
+        return pattern in names
+    from fnmatch import fnmatchcase  # here, as it brings re
+
+    return any(fnmatchcase(name, pattern) for name in names)

@@ -52,6 +52,8 @@ class Module:
             for variable in image.variables.values():
                 if variable.size:
                     self.blocks[variable.name] = self._place(variable)
+            for variable in image.variables.values():
+                self._point(variable)
         except CudaError:
             self._free()
             raise
@@ -67,6 +69,13 @@ class Module:
         ctypes.memset(block.address, 0, block.size)
         ctypes.memmove(block.address, variable.data, len(variable.data))
         return block
+
+    def _point(self, variable: Variable) -> None:
+        """Write the addresses of other variables into one; those of functions stay null."""
+        for offset, name, addend in variable.addresses:
+            if name in self.blocks and offset + 8 <= variable.size:
+                place = self.blocks[variable.name].address + offset
+                ctypes.c_uint64.from_address(place).value = self.blocks[name].address + addend
 
     def _free(self) -> None:
         for block in self.blocks.values():

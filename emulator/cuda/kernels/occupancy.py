@@ -9,7 +9,7 @@ from .._constants import LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION
 from ..library import Cuda, CudaError, api, implements
 from .function import DYNAMIC, NON_PORTABLE, function_at
 from .launch import LARGEST_CLUSTER, PORTABLE_CLUSTER, check_cluster
-from .residency import blocks, shared_limit, shared_room
+from .residency import shared_room
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from ...machine import Device
     from .function import Function
-    from .image import Kernel
 
 __all__: list[str] = []
 
@@ -27,10 +26,9 @@ FLAGS = (0, 1)  # CU_OCCUPANCY_DEFAULT, _DISABLE_CACHING_OVERRIDE
 SIZE_OF_BLOCK = ctypes.CFUNCTYPE(ctypes.c_size_t, ctypes.c_int)
 
 
-def _function(cuda: Cuda, word: int) -> tuple[Kernel, Device]:
-    context = cuda.contexts.current()
-    function = function_at(cuda, word)
-    return function.kernel, context.device
+def _function(cuda: Cuda, word: int) -> Function:
+    cuda.contexts.current()
+    return function_at(cuda, word)
 
 
 @implements("cuOccupancyMaxActiveBlocksPerMultiprocessor", raw=("func",))
@@ -42,10 +40,10 @@ def max_active_blocks(cuda: Cuda, func: int, block_size: int, dynamic_smem_size:
 def max_active_blocks_with_flags(
     cuda: Cuda, func: int, block_size: int, dynamic_smem_size: int, flags: int
 ) -> int:
-    kernel, device = _function(cuda, func)
+    function = _function(cuda, func)
     if block_size <= 0 or flags not in FLAGS:
         raise CudaError(status.INVALID_VALUE)
-    return blocks(device, kernel, block_size, dynamic_smem_size)
+    return function.blocks(block_size, dynamic_smem_size)
 
 
 @implements("cuOccupancyMaxPotentialBlockSize", raw=("func",))
@@ -71,17 +69,18 @@ def max_potential_block_size_with_flags(
     flags: int,
 ) -> tuple[int, int]:
     """The grid that fills the device, and the block size by which most threads are on it."""
-    kernel, device = _function(cuda, func)
+    function = _function(cuda, func)
     if block_size_limit < 0 or flags not in FLAGS:
         raise CudaError(status.INVALID_VALUE)
     size_of: Callable[[int], int] = lambda size: dynamic_smem_size  # noqa: E731
     if block_size_to_dynamic_smem_size:
         size_of = SIZE_OF_BLOCK(block_size_to_dynamic_smem_size)
+    device = function.context.device
     most = device.cuda_attribute("MAX_THREADS_PER_BLOCK") or 0
-    limit = min(most, kernel.max_threads or most, block_size_limit or most)
+    limit = min(most, function.kernel.max_threads or most, block_size_limit or most)
     best, size, fitting = 0, 0, 0
     for candidate in _candidates(limit, device.cuda_attribute("WARP_SIZE") or 32):
-        count = blocks(device, kernel, candidate, size_of(candidate))
+        count = function.blocks(candidate, size_of(candidate))
         if count * candidate > best:
             best, size, fitting = count * candidate, candidate, count
         if best == device.cuda_attribute("MAX_THREADS_PER_MULTIPROCESSOR"):
@@ -97,20 +96,25 @@ def _candidates(limit: int, warp: int) -> list[int]:
 
 @implements("cuOccupancyAvailableDynamicSMemPerBlock", raw=("func",))
 def available_shared_memory(cuda: Cuda, func: int, num_blocks: int, block_size: int) -> int:
-    """The most dynamic shared memory by which so many blocks are still on a multiprocessor."""
-    kernel, device = _function(cuda, func)
-    if num_blocks <= 0 or block_size <= 0 or blocks(device, kernel, block_size, 0) < num_blocks:
+    """The most dynamic shared memory by which so many blocks are still on a multiprocessor.
+
+    Not more than the function may have as it is set: an RTX 5050 tells 48896 bytes for a block with
+    256 of its own (ROCm/rocm-systems, pull request 899).
+    """
+    function = _function(cuda, func)
+    kernel, device = function.kernel, function.context.device
+    if num_blocks <= 0 or block_size <= 0 or function.blocks(block_size, 0) < num_blocks:
         raise CudaError(status.INVALID_VALUE)
     step = shared_room(device, 1) - shared_room(device, 0) or 1
     room = (device.cuda_attribute("MAX_SHARED_MEMORY_PER_MULTIPROCESSOR") or 0) // num_blocks
     reserved = device.cuda_attribute("RESERVED_SHARED_MEMORY_PER_BLOCK") or 0
     free = room // step * step - reserved - kernel.shared
-    return max(min(free, shared_limit(device) - kernel.shared), 0)
+    return max(min(free, function.most_dynamic), 0)
 
 
 def _config(function: Function, config: Any) -> tuple[tuple[int, int, int], int, int]:
     """The cluster, the threads of a block and the dynamic shared memory of a CUlaunchConfig."""
-    cluster = function.kernel.cluster or (1, 1, 1)
+    cluster = function.cluster or (1, 1, 1)
     if config.numAttrs and config.attrs >= 4096:
         attributes = (api.types["CUlaunchAttribute"] * config.numAttrs).from_address(config.attrs)
         for attribute in attributes:
@@ -129,15 +133,15 @@ def max_active_clusters(cuda: Cuda, func: int, config: Any) -> int:
     check_cluster(function, cluster, cluster)
     if shared > function.attribute(DYNAMIC):
         raise CudaError(status.INVALID_VALUE)
-    fitting = blocks(device, function.kernel, threads, shared)
+    fitting = function.blocks(threads, shared)
     groups, rest = divmod(device.cuda_attribute("MULTIPROCESSOR_COUNT") or 0, LARGEST_CLUSTER)
     return groups * (LARGEST_CLUSTER * fitting // size) + rest * fitting // size
 
 
 @implements("cuOccupancyMaxPotentialClusterSize", raw=("func",))
 def max_potential_cluster_size(cuda: Cuda, func: int, config: Any) -> int:
-    function, device, (_, threads, shared) = _clustered(cuda, func, config)
-    if not blocks(device, function.kernel, threads, shared):
+    function, _, (_, threads, shared) = _clustered(cuda, func, config)
+    if not function.blocks(threads, shared):
         return 0
     most = LARGEST_CLUSTER if function.attribute(NON_PORTABLE) else PORTABLE_CLUSTER
     return min(most, function.kernel.max_cluster or most)

@@ -9,13 +9,15 @@ def saxpy(launch):
 from __future__ import annotations
 
 import ctypes
+import time
 from _struct import calcsize, unpack_from
 
+from ...api.answers import code_of
 from .. import _status as status
 from ..error import CudaError
 from ..memory.mapping import READ, WRITE
 from ..memory.space import Space
-from .mangling import plain_name
+from .mangling import fits, plain_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KernelLaunch", "Kernels", "do"]
 
+EXPECTED = "expected a code of cuda or None"
 LETTERS = "?bBcdefhHiIlLnNqQ"  # types of `struct` that stand for one number
 
 
@@ -118,26 +121,30 @@ class Kernels:
     def __init__(self, cuda: Cuda) -> None:
         self._rules: Sequence[dict[str, Any]] = cuda.plan.get("kernels", ())
         self._known: dict[str, Any] = {}
+        self._missed: set[str] = set()
 
     def find(self, name: str) -> Any:
         """What the plan has under `run` for a kernel; None for nothing."""
         if name not in self._known:
-            spellings = {name, plain_name(name)}
             self._known[name] = next(
-                (rule["run"] for rule in self._rules if _matches(rule["name"], spellings)), None
+                (rule["run"] for rule in self._rules if fits(rule["name"], name)), None
             )
         return self._known[name]
 
+    def miss(self, cuda: Cuda, name: str) -> None:
+        """Say once that a kernel has no function; a strict scenario fails on it."""
+        if name in self._missed:
+            return
+        self._missed.add(name)
+        plain = plain_name(name)
+        how = f'@kernel("{plain}") in a scenario\'s script gives it a function'
+        mangled = "" if plain == name else f" ({name})"
+        cuda.say_once(f"kernel {plain} does nothing: {how}{mangled}")
+        if cuda.plan.get("strict"):
+            cuda.miss(f"kernel {name}")
+
     def end(self) -> None:
         """Another scenario begins."""
-
-
-def _matches(pattern: str, names: set[str]) -> bool:
-    if not any(letter in "*?[" for letter in pattern):
-        return pattern in names
-    from fnmatch import fnmatchcase  # here, as it brings re
-
-    return any(fnmatchcase(name, pattern) for name in names)
 
 
 def do(launch: Launch) -> None:
@@ -148,45 +155,32 @@ def do(launch: Launch) -> None:
             name or number; LAUNCH_FAILED if it failed.
     """
     cuda = launch.function.context.cuda
-    what = cuda.part(Kernels).find(launch.function.name)
-    code = _undone(cuda, launch) if what is None else _run(cuda, launch, what)
-    if cuda.observer is not None:
-        cuda.note(str(launch.function), _record(launch, what is not None), code)
+    kernels = cuda.part(Kernels)
+    what = kernels.find(launch.function.name)
+    began = time.time_ns() if cuda.observer is not None else 0
+    code: int = status.SUCCESS
+    if what is None:
+        kernels.miss(cuda, launch.function.name)
+    else:
+        code = _run(cuda, launch, what)
+    if began:
+        cuda.note(str(launch.function), _record(launch, what is not None), code, began)
     if code:
         raise CudaError(code)
-
-
-def _undone(cuda: Cuda, launch: Launch) -> int:
-    name = str(launch.function)
-    cuda.say_once(f"{name}: the scenario has no function for it, its launches do nothing")
-    if cuda.plan.get("strict"):
-        cuda.miss(name)
-    return status.SUCCESS
 
 
 def _run(cuda: Cuda, launch: Launch, what: Any) -> int:
     text = f"{launch.function}: the scenario's function failed, and the context with it"
     try:
-        return _code(cuda, cuda.find_function(what)(KernelLaunch(launch)))
+        function = cuda.find_function(what)
+        found = cuda.contexts.closed(function, KernelLaunch(launch))
+        return status.SUCCESS if found is None else code_of(cuda.api, found, EXPECTED)
     except CudaError as error:
         return error.code
     except (Exception, SystemExit) as error:
         if not cuda.blames(text, what, error):
             raise
         return status.LAUNCH_FAILED
-
-
-def _code(cuda: Cuda, found: Any) -> int:
-    """The code that a function returned: None for success, a name or a number."""
-    if found is None:
-        return status.SUCCESS
-    if isinstance(found, int) and not isinstance(found, bool) and 0 <= found < 1 << 31:
-        return found
-    if isinstance(found, str):
-        for name, code in cuda.api.types.members(cuda.api.status).items():
-            if found.upper() in (name, cuda.api.short(name)):
-                return code
-    raise ValueError(f"expected a code of cuda or None, found {found!r}")
 
 
 def _record(launch: Launch, is_done: bool) -> dict[str, Any]:

@@ -69,7 +69,8 @@ def free(cuda: Cuda, dptr: int) -> None:
         return
     check_capture(cuda)
     block = cuda.part(Space).at(dptr)
-    if block.kind not in FREED:
+    # A module's managed variable is its heap's, and goes with the module.
+    if block.kind not in FREED or (block.kind == "managed" and isinstance(block.owner, Heap)):
         raise CudaError(status.INVALID_VALUE)
     (block.context or context).part(Streams).synchronize()
     block.owner.free(block)

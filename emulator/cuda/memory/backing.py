@@ -35,12 +35,16 @@ TICKETS, TICKET = 4096, Struct("<I")
 DATA = 1 << 20  # where the bytes of memory begin
 
 
+#: The files that this process has open.
+OPEN: set[File] = set()
+
+
 class File:
     """A sparse file: what it is, which of its ranges are free, and its tickets.
 
     Attributes:
         kind, extra, size, uuid: DEVICE, POOL or ALLOCATION; a number more; the bytes of an
-            allocation; the device.
+            allocation; the device, empty for the host.
         identity: what tells the file from any other; None once it is closed.
     """
 
@@ -55,6 +59,7 @@ class File:
         self.kind, self.uuid, self.size, self.extra = kind, uuid, size, extra
         self.fd = mapping.memory_file()
         self.identity = _identity(self.fd)
+        OPEN.add(self)
         self._free = Ranges()
         self._slots = Ranges()
         self._slots.give(0, (DATA - TICKETS) // TICKET.size)
@@ -85,6 +90,7 @@ class File:
         file.uuid = uuid.rstrip(b"\0").decode()
         file.fd = fd
         file.identity = _identity(fd)
+        OPEN.add(file)
         file._free = Ranges()
         file._slots = Ranges()
         file._end = os.fstat(fd).st_size
@@ -96,7 +102,9 @@ class File:
         return bool(self.identity) and _identity(self.fd) == self.identity
 
     def take(self, size: int) -> int:
-        """The offset of `size` free bytes; -1 if the file may not grow so far."""
+        """The offset of `size` free bytes; -1 if the file may not grow so far, or was closed."""
+        if not self.is_open:
+            return -1
         offset = self._free.take(size)
         if offset >= 0:
             return offset
@@ -141,11 +149,22 @@ class File:
         where = TICKETS + slot * TICKET.size
         return where < DATA and os.pread(self.fd, TICKET.size, where) == TICKET.pack(number)
 
+    def copy(self) -> int:
+        """A descriptor more of it, the program's to close; OSError where it cannot be had."""
+        if not self.is_open:
+            raise OSError
+        return os.dup(self.fd)
+
+    def reaches(self, end: int) -> bool:
+        """Whether it has bytes as far as that: beyond them a mapping would kill."""
+        return end <= os.fstat(self.fd).st_size
+
     def close(self) -> None:
         """Close the descriptor, if it is still ours."""
         if self.is_open:
             os.close(self.fd)
         self.identity = None
+        OPEN.discard(self)
 
 
 def _identity(fd: int) -> Any:
@@ -188,7 +207,7 @@ class Files:
 
     def __init__(self, cuda: Cuda) -> None:
         self._space = cuda.part(Space)
-        self._files: dict[Device, File] = {}
+        self._files: dict[Optional[Device], File] = {}
         self._count = 0
 
     def count(self) -> int:
@@ -196,13 +215,13 @@ class Files:
         self._count += 1
         return self._count
 
-    def of_device(self, device: Device) -> Optional[File]:
-        """The file behind a device, a new one if the program has closed the last; None: the system
-        has none to give."""
+    def of_device(self, device: Optional[Device]) -> Optional[File]:
+        """The file behind a device, or (for None) the host, a new one if the program has closed the
+        last; None: the system has none to give."""
         known = self._files.get(device)
         if known is None or not known.is_open:
             try:
-                known = self._files[device] = File(DEVICE, device.uuid)
+                known = self._files[device] = File(DEVICE, device.uuid if device else "")
             except OSError:
                 return None
         return known
@@ -234,3 +253,8 @@ class Files:
         for file in self._files.values():
             file.close()
         self._files.clear()
+
+    def forked(self) -> None:
+        """In a forked child: the parent's bytes are not to outlive it here."""
+        for file in list(OPEN):
+            file.close()

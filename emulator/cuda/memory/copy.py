@@ -17,6 +17,7 @@ from .space import Space
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any, Optional
 
     from ..library import Cuda
@@ -63,16 +64,18 @@ class Place:
         except CudaError:
             if self.pitch == width or height * depth == 1:
                 raise
-            for start in self.rows(height, depth):  # what lies between rows need not be there
+            # What lies between rows need not be there. A wrong extent mostly shows in the last.
+            space.check(self.address + span - width, width, access)
+            for start in self.rows(height, depth):
                 space.check(start, width, access)
 
-    def rows(self, height: int, depth: int) -> list[int]:
+    def rows(self, height: int, depth: int) -> Iterator[int]:
         """The address of each row."""
-        return [
+        return (
             self.address + self.slice * z + self.pitch * y
             for z in range(depth)
             for y in range(height)
-        ]
+        )
 
 
 class Copy(Operation):

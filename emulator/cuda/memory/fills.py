@@ -6,7 +6,18 @@ from ..library import Cuda, implements
 from ..streams.stream import Stream, default
 from .fill import Fill
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Union
+
 __all__: list[str] = []
+
+#: Bits of an element, in the functions' names -> the C parameter of its value, and its bytes.
+ELEMENTS: dict[str, dict[str, Union[str, int]]] = {
+    "8": {"value": "uc", "size": 1},
+    "16": {"value": "us", "size": 2},
+    "32": {"value": "ui", "size": 4},
+}
 
 
 def _now(cuda: Cuda, per_thread: bool, fill: Fill) -> None:
@@ -21,79 +32,44 @@ def _later(stream: Stream, fill: Fill) -> None:
     stream.submit(fill)
 
 
-@implements("cuMemsetD8", "cuMemsetD8_v2")
-def bytes_now(cuda: Cuda, per_thread: bool, dst_device: int, uc: int, n: int) -> None:
-    _now(cuda, per_thread, Fill(cuda, dst_device, uc, 1, width=n))
+def row_now(cuda: Cuda, per_thread: bool, dst_device: int, value: int, size: int, n: int) -> None:
+    _now(cuda, per_thread, Fill(cuda, dst_device, value, size, width=n))
 
 
-@implements("cuMemsetD16", "cuMemsetD16_v2")
-def shorts_now(cuda: Cuda, per_thread: bool, dst_device: int, us: int, n: int) -> None:
-    _now(cuda, per_thread, Fill(cuda, dst_device, us, 2, width=n))
+def row_later(cuda: Cuda, dst_device: int, value: int, size: int, n: int, h_stream: Stream) -> None:
+    _later(h_stream, Fill(cuda, dst_device, value, size, width=n))
 
 
-@implements("cuMemsetD32", "cuMemsetD32_v2")
-def words_now(cuda: Cuda, per_thread: bool, dst_device: int, ui: int, n: int) -> None:
-    _now(cuda, per_thread, Fill(cuda, dst_device, ui, 4, width=n))
-
-
-@implements("cuMemsetD8Async")
-def bytes_later(cuda: Cuda, dst_device: int, uc: int, n: int, h_stream: Stream) -> None:
-    _later(h_stream, Fill(cuda, dst_device, uc, 1, width=n))
-
-
-@implements("cuMemsetD16Async")
-def shorts_later(cuda: Cuda, dst_device: int, us: int, n: int, h_stream: Stream) -> None:
-    _later(h_stream, Fill(cuda, dst_device, us, 2, width=n))
-
-
-@implements("cuMemsetD32Async")
-def words_later(cuda: Cuda, dst_device: int, ui: int, n: int, h_stream: Stream) -> None:
-    _later(h_stream, Fill(cuda, dst_device, ui, 4, width=n))
-
-
-@implements("cuMemsetD2D8", "cuMemsetD2D8_v2")
-def rows_of_bytes_now(  # noqa: PLR0917  (C's parameters)
-    cuda: Cuda, per_thread: bool, dst_device: int, dst_pitch: int, uc: int, width: int, height: int
+def rows_now(  # noqa: PLR0917  (C's parameters)
+    cuda: Cuda,
+    per_thread: bool,
+    dst_device: int,
+    dst_pitch: int,
+    value: int,
+    size: int,
+    width: int,
+    height: int,
 ) -> None:
-    _now(
-        cuda, per_thread, Fill(cuda, dst_device, uc, 1, width=width, height=height, pitch=dst_pitch)
-    )
+    fill = Fill(cuda, dst_device, value, size, width=width, height=height, pitch=dst_pitch)
+    _now(cuda, per_thread, fill)
 
 
-@implements("cuMemsetD2D16", "cuMemsetD2D16_v2")
-def rows_of_shorts_now(  # noqa: PLR0917  (C's parameters)
-    cuda: Cuda, per_thread: bool, dst_device: int, dst_pitch: int, us: int, width: int, height: int
+def rows_later(  # noqa: PLR0917  (C's parameters)
+    cuda: Cuda,
+    dst_device: int,
+    dst_pitch: int,
+    value: int,
+    size: int,
+    width: int,
+    height: int,
+    h_stream: Stream,
 ) -> None:
-    _now(
-        cuda, per_thread, Fill(cuda, dst_device, us, 2, width=width, height=height, pitch=dst_pitch)
-    )
+    fill = Fill(cuda, dst_device, value, size, width=width, height=height, pitch=dst_pitch)
+    _later(h_stream, fill)
 
 
-@implements("cuMemsetD2D32", "cuMemsetD2D32_v2")
-def rows_of_words_now(  # noqa: PLR0917  (C's parameters)
-    cuda: Cuda, per_thread: bool, dst_device: int, dst_pitch: int, ui: int, width: int, height: int
-) -> None:
-    _now(
-        cuda, per_thread, Fill(cuda, dst_device, ui, 4, width=width, height=height, pitch=dst_pitch)
-    )
-
-
-@implements("cuMemsetD2D8Async")
-def rows_of_bytes_later(  # noqa: PLR0917  (C's parameters)
-    cuda: Cuda, dst_device: int, dst_pitch: int, uc: int, width: int, height: int, h_stream: Stream
-) -> None:
-    _later(h_stream, Fill(cuda, dst_device, uc, 1, width=width, height=height, pitch=dst_pitch))
-
-
-@implements("cuMemsetD2D16Async")
-def rows_of_shorts_later(  # noqa: PLR0917  (C's parameters)
-    cuda: Cuda, dst_device: int, dst_pitch: int, us: int, width: int, height: int, h_stream: Stream
-) -> None:
-    _later(h_stream, Fill(cuda, dst_device, us, 2, width=width, height=height, pitch=dst_pitch))
-
-
-@implements("cuMemsetD2D32Async")
-def rows_of_words_later(  # noqa: PLR0917  (C's parameters)
-    cuda: Cuda, dst_device: int, dst_pitch: int, ui: int, width: int, height: int, h_stream: Stream
-) -> None:
-    _later(h_stream, Fill(cuda, dst_device, ui, 4, width=width, height=height, pitch=dst_pitch))
+for _bits, _given in ELEMENTS.items():
+    implements(f"cuMemsetD{_bits}", f"cuMemsetD{_bits}_v2", given=_given)(row_now)
+    implements(f"cuMemsetD{_bits}Async", given=_given)(row_later)
+    implements(f"cuMemsetD2D{_bits}", f"cuMemsetD2D{_bits}_v2", given=_given)(rows_now)
+    implements(f"cuMemsetD2D{_bits}Async", given=_given)(rows_later)

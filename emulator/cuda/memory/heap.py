@@ -146,11 +146,17 @@ class Heap:
             self._blocks[address] = block
             return self._space.add(block)
 
+    def leave(self, block: Block) -> None:
+        """A block is about to be freed; INVALID_VALUE if it already is."""
+        with self._cuda.lock:
+            block.leave()
+
     def free(self, block: Block) -> None:
         """Free a block, once."""
         with self._cuda.lock:
-            if self._blocks.pop(block.address, None) is not block:
+            if self._blocks.get(block.address) is not block:
                 raise CudaError(status.INVALID_VALUE)
+            del self._blocks[block.address]
             self._space.remove(block)
             block.forget()
             self._arenas[bool(block.flags)].give(block.address, block.size)

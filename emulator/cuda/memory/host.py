@@ -74,8 +74,9 @@ class HostMemory:
     def free(self, block: Block) -> None:
         """Free a block, or let go of what was registered."""
         with self._context.cuda.lock:
-            if self._blocks.pop(block.address, None) is not block:
+            if self._blocks.get(block.address) is not block:
                 raise CudaError(status.INVALID_VALUE)
+            del self._blocks[block.address]
             self._space.remove(block)
             if block.kind == "host":
                 mapping.unmap(block.address, rounded(block.size, mapping.PAGE))
@@ -149,7 +150,7 @@ def device_pointer(cuda: Cuda, p: int, flags: int) -> int:
     pageable = context.device.cuda_attribute("PAGEABLE_MEMORY_ACCESS")
     if block is None and not (p and pageable):
         raise CudaError(status.INVALID_VALUE)
-    if block is not None and block.kind not in ON_HOST and block.kind != "managed":
+    if block is not None and not (block.on_host or block.managed):
         raise CudaError(status.INVALID_VALUE)
     return p
 

@@ -16,10 +16,13 @@ from .. import _constants as constants
 from .. import _status as status
 from ..contexts.context import Context
 from ..library import Cuda, CudaError, implements
+from ..processes import start_of
 from .backing import POOL, File, Files
 from .heap import BLOCK, rounded
+from .location import Location
 from .mapping import PAGE
-from .pool import Pool, Pools
+from .pool import Pool
+from .poolset import Pools
 from .space import Block, Space
 from .virtual import find_device, open_descriptor
 
@@ -41,15 +44,6 @@ MAGIC = b"NVM1"
 #: magic, ticket's slot and number, offset in the pool's file, size.
 POINTER = Struct("<4sIIQQ")
 POINTER_MAGIC = b"NVP1"
-
-
-def _start_of(process: int) -> int:
-    """When a process started, in ticks since the machine did; 0: there is none."""
-    try:
-        with open(f"/proc/{process}/stat", "rb") as file:
-            return int(file.read().rpartition(b")")[2].split()[19])
-    except (OSError, IndexError, ValueError):
-        return 0
 
 
 def _ticket(block: Block) -> int:
@@ -97,14 +91,15 @@ class Opened:
             raise CudaError(status.INVALID_VALUE)
         if pid == os.getpid():
             raise CudaError(status.INVALID_CONTEXT)
-        if not start or start != _start_of(pid):
+        if not start or start != start_of(pid):
             raise CudaError(status.INVALID_VALUE)
         context = self._context
         file = _reach(pid, fd, inode)
-        if not file.holds(slot, number):
+        if not (file.holds(slot, number) and file.reaches(offset + room) and inside + size <= room):
             file.close()
             raise CudaError(status.INVALID_VALUE)
         device = find_device(context.cuda, file)
+        assert device is not None  # it is the file behind one
         extent = context.cuda.part(Files).map(file, offset, room, BLOCK)
         file.close()
         if extent is None:
@@ -168,7 +163,7 @@ def get_handle(cuda: Cuda, dptr: int) -> dict[str, bytes]:
             slot,
             block.number,
             block.address - extent.address,
-            _start_of(process),
+            start_of(process),
             extent.file.identity[1],
             extent.offset,
             extent.size,
@@ -202,7 +197,7 @@ def export_pool(cuda: Cuda, handle_out: int, pool: Pool, handle_type: int, flags
     if handle_out < NULL_PAGE or flags or handle_type != FD or pool.file is None or pool.imported:
         raise CudaError(status.INVALID_VALUE)
     try:
-        descriptor = os.dup(pool.file.fd)
+        descriptor = pool.file.copy()
     except OSError:
         raise CudaError(status.OPERATING_SYSTEM) from None
     ctypes.c_int.from_address(handle_out).value = descriptor
@@ -214,7 +209,8 @@ def import_pool(cuda: Cuda, handle: int, handle_type: int, flags: int) -> Pool:
         raise CudaError(status.INVALID_VALUE)
     file = open_descriptor(handle, POOL)
     device = find_device(cuda, file)
-    pool = Pool(cuda, device, handle_types=FD, file=file, imported=True)
+    location = Location.of(cuda, device)
+    pool = Pool(cuda, device, location=location, handle_types=FD, file=file, imported=True)
     return cuda.part(Pools).add(pool)
 
 
@@ -222,9 +218,8 @@ def import_pool(cuda: Cuda, handle: int, handle_type: int, flags: int) -> Pool:
 def export_pointer(cuda: Cuda, ptr: int) -> dict[str, Any]:
     block = cuda.part(Space).at(ptr)
     extent = block.extent
-    if block.kind != "pool" or extent is None or not block.owner.handle_types:
-        raise CudaError(status.INVALID_VALUE)
-    if block.owner.imported:
+    pool = block.owner  # what graphs allocate is of none that can be exported
+    if not isinstance(pool, Pool) or extent is None or not pool.handle_types or pool.imported:
         raise CudaError(status.INVALID_VALUE)
     slot = _ticket(block)
     offset = extent.offset + block.address - extent.address
@@ -242,6 +237,8 @@ def import_pointer(cuda: Cuda, pool: Pool, share_data: Any) -> int:
         raise CudaError(status.INVALID_VALUE)
     inside = offset % PAGE
     room = rounded(inside + size, PAGE)
+    if not pool.file.reaches(offset - inside + room):
+        raise CudaError(status.INVALID_VALUE)
     extent = cuda.part(Files).map(pool.file, offset - inside, room, BLOCK)
     if extent is None:
         raise CudaError(status.MAP_FAILED)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from .. import _constants as constants
 from .. import _status as status
 from ..library import Cuda, CudaError, implements
+from .advice import CPU, UNSAID, find_advice
 from .allocations import check_capture
 from .backing import Files
 from .heap import BLOCK, rounded
-from .marks import Marks
 from .space import Block, Space
 
 TYPE_CHECKING = False
@@ -22,32 +22,13 @@ if TYPE_CHECKING:
     from ..contexts.context import Context
     from ..streams.stream import Stream
 
-__all__ = ["AT_DEVICE", "CPU", "NOWHERE", "UNSAID", "Advice", "Managed", "find_advice"]
+__all__ = ["Managed"]
 
 GLOBAL, OF_HOST = constants.MEM_ATTACH_GLOBAL, constants.MEM_ATTACH_HOST
-CPU, NOWHERE = -1, -2  # CU_DEVICE_CPU, CU_DEVICE_INVALID
 AT_DEVICE = constants.MEM_LOCATION_TYPE_DEVICE
 ON_HOST = constants.MEM_LOCATION_TYPE_HOST
 ON_NODE = constants.MEM_LOCATION_TYPE_HOST_NUMA
 ON_CURRENT_NODE = constants.MEM_LOCATION_TYPE_HOST_NUMA_CURRENT
-
-#: A place: CUmemLocationType and number. INVALID is where nothing was said.
-UNSAID = (constants.MEM_LOCATION_TYPE_INVALID, NOWHERE)
-
-
-class Advice:
-    """What a program has said of a managed block, by address."""
-
-    __slots__ = ("accessed_by", "preferred", "prefetched", "read_mostly")
-
-    def __init__(self, block: Block) -> None:
-        def marks(value: Any) -> Marks:
-            return Marks(block.address, block.end, value)
-
-        self.read_mostly = marks(False)
-        self.preferred = marks(UNSAID)
-        self.prefetched = marks(UNSAID)
-        self.accessed_by = marks(())
 
 
 class Managed:
@@ -56,7 +37,7 @@ class Managed:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._space = context.cuda.part(Space)
-        self.advice: dict[Block, Advice] = {}
+        self._blocks: dict[Block, None] = {}
 
     def allocate(self, size: int, flags: int) -> Block:
         """Fresh memory; OUT_OF_MEMORY, of the host."""
@@ -72,20 +53,21 @@ class Managed:
             block = Block(
                 address, size, "managed", context.device, context, self, extent=extent, flags=flags
             )
-            self.advice[block] = Advice(block)
+            self._blocks[block] = None
             return self._space.add(block)
 
     def free(self, block: Block) -> None:
         """Free a block, once."""
         with self._context.cuda.lock:
-            if self.advice.pop(block, None) is None or block.extent is None:
+            if block not in self._blocks or block.extent is None:
                 raise CudaError(status.INVALID_VALUE)
+            del self._blocks[block]
             self._space.remove(block)
             block.extent.free()
 
     def end(self) -> None:
         """The context ends: so does its memory."""
-        for block in list(self.advice):
+        for block in list(self._blocks):
             self.free(block)
 
 
@@ -186,17 +168,6 @@ def _prefetch(cuda: Cuda, start: int, size: int, place: tuple[int, int]) -> None
     cuda.contexts.current()
     _check_place(cuda, place)
     find_advice(cuda, start, size).prefetched.put(start, start + size, place)
-
-
-def find_advice(cuda: Cuda, start: int, size: int) -> Advice:
-    """What was said of the managed block that a range lies in; INVALID_VALUE: it lies in none."""
-    if not size:
-        raise CudaError(status.INVALID_VALUE)
-    block = cuda.part(Space).range(start, size)
-    if block.kind != "managed":
-        raise CudaError(status.INVALID_VALUE)
-    advice: Advice = block.owner.advice[block]
-    return advice
 
 
 def _place_of(device: int) -> tuple[int, int]:

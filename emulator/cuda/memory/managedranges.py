@@ -8,7 +8,8 @@ from ...api import NULL_PAGE
 from .. import _constants as constants
 from .. import _status as status
 from ..library import Cuda, CudaError, implements
-from .managed import AT_DEVICE, CPU, NOWHERE, UNSAID, Advice, find_advice
+from .advice import CPU, NOWHERE, UNSAID, Advice, find_advice
+from .location import AT_DEVICE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

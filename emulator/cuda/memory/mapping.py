@@ -44,6 +44,10 @@ NOT_A_FILE = FAILED
 #: No process has so many addresses.
 TOO_MUCH = 1 << 57
 
+#: From how many bytes on reading the list of mappings costs less than looking at every page:
+#: 256 MiB are 65,536 pages at 30 to 90 ns each.
+LARGE = 32 << 20
+
 #: What a 32-bit device pointer can tell, and where the first of them is looked for: above where a
 #: program that is not position-independent lies.
 LOW_END, LOW_START, LOW_STEP = 1 << 32, 1 << 28, 2 << 20
@@ -177,27 +181,43 @@ def _usable(address: int, size: int, advice: int) -> bool:
     """Have the pages made, as touching them would; that fails where touching them would kill."""
     if not size:
         return True
-    start = address & -PAGE
-    if address < PAGE or address + size > FAILED >> 1:
+    start, end = address & -PAGE, address + size
+    if address < PAGE or end > FAILED >> 1:
         return False
-    if _madvise(start, address + size - start, advice) == 0:
+    letter = b"w" if advice == MADV_POPULATE_WRITE else b"r"
+    if size >= LARGE and _allowed(address, end, letter, plain=True):
+        return True
+    if _madvise(start, end - start, advice) == 0:
         return True
     if ctypes.get_errno() != EINVAL:
         return False
     # A kernel before 5.14, memory of a device, or a mapping that forbids it.
-    return _allowed(address, address + size, b"w" if advice == MADV_POPULATE_WRITE else b"r")
+    return _allowed(address, end, letter)
 
 
-def _allowed(start: int, end: int, letter: bytes) -> bool:
-    """Whether all mappings from `start` to `end` allow it, by what the system shows of them."""
-    with open("/proc/self/maps", "rb") as lines:
+def _allowed(start: int, end: int, letter: bytes, plain: bool = False) -> bool:
+    """Whether all mappings from `start` to `end` allow it, by what the system shows of them.
+
+    `plain`: and they are private ones without a file, which have every page that they show.
+    """
+    with open("/proc/self/maps", "rb", buffering=1 << 16) as lines:
         for line in lines:
-            span, access = line.split(None, 2)[:2]
-            first, last = (int(word, 16) for word in span.split(b"-"))
-            if first <= start < last:
-                if letter not in access:
-                    return False
-                start = last
-                if start >= end:
-                    return True
+            span, access, rest = line.split(None, 2)
+            first, _, last = span.partition(b"-")
+            behind = int(last, 16)
+            if behind <= start:
+                continue
+            if int(first, 16) > start or letter not in access:
+                return False
+            if plain and (access[3:] != b"p" or not _is_anonymous(rest)):
+                return False
+            start = behind
+            if start >= end:
+                return True
     return False
+
+
+def _is_anonymous(rest: bytes) -> bool:
+    """Whether a mapping is of no file nor the kernel's, by what follows its access in the list."""
+    _, _, inode, *name = rest.split(None, 3)
+    return inode == b"0" and not (name and name[0].startswith(b"[v"))

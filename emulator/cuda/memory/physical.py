@@ -25,21 +25,28 @@ if TYPE_CHECKING:
 
     from ...machine import Device
     from ..library import Cuda
+    from .location import Location
 
 __all__ = ["Allocation", "Mapping", "Reservations"]
 
 
 class Allocation:
-    """Physical memory of a device.
+    """Physical memory of a device or of the host, whose the ledger does not count.
 
     Attributes:
+        location: where it is; `device`: on which device, None for the host.
         handle_types: how it may be exported.
         handles, mappings: how many there are of each; without any it ends.
         imported: it is another process's, and counts there.
     """
 
     def __init__(
-        self, cuda: Cuda, device: Device, size: int, handle_types: int, file: Optional[File] = None
+        self,
+        cuda: Cuda,
+        location: Location,
+        size: int,
+        handle_types: int,
+        file: Optional[File] = None,
     ) -> None:
         """`file` is that of another process's allocation.
 
@@ -47,33 +54,42 @@ class Allocation:
             CudaError: OUT_OF_MEMORY, of the device or of the host.
         """
         self.cuda = cuda
-        self.device = device
+        self.location = location
+        self.device = location.device
         self.size = size
         self.handle_types = handle_types
         self.handles = 1
         self.mappings = 0
         self.imported = file is not None
         self.file, self.offset = (file, DATA) if file is not None else self._take()
+        self._all = cuda.part(Reservations).allocations
+        self._all[self] = None
 
     def _take(self) -> tuple[File, int]:
-        ledger = self.cuda.machine.ledger
-        if not ledger.take(self.device, self.size):
+        ledger, device = self.cuda.machine.ledger, self.device
+        if device is not None and not ledger.take(device, self.size):
             raise CudaError(status.OUT_OF_MEMORY)
         try:
             if self.handle_types:
-                file: Optional[File] = File(ALLOCATION, self.device.uuid, self.size)
+                uuid = device.uuid if device is not None else ""
+                file: Optional[File] = File(ALLOCATION, uuid, self.size)
             else:
-                file = self.cuda.part(Files).of_device(self.device)
+                file = self.cuda.part(Files).of_device(device)
         except OSError:
             file = None
         offset = file.take(self.size) if file is not None else -1
         if file is None or offset < 0:
-            ledger.give(self.device, self.size)
+            if file is not None and self.handle_types:
+                file.close()
+            if device is not None:
+                ledger.give(device, self.size)
             raise CudaError(status.OUT_OF_MEMORY)
         return file, offset
 
     def release(self) -> None:
-        """One handle less."""
+        """One handle less; INVALID_VALUE where another thread has released the last."""
+        if not self.handles:
+            raise CudaError(status.INVALID_VALUE)
         self.handles -= 1
         if not self.handles:
             self.cuda.handles("CUmemGenericAllocationHandle").drop(self)
@@ -83,7 +99,8 @@ class Allocation:
         """Give the memory back when nothing holds it."""
         if self.handles or self.mappings:
             return
-        if not self.imported:
+        del self._all[self]
+        if not self.imported and self.device is not None:
             self.cuda.machine.ledger.give(self.device, self.size)
         if self.imported or self.handle_types:
             self.file.close()
@@ -96,15 +113,21 @@ class Mapping:
 
     def __init__(self, allocation: Allocation) -> None:
         self.allocation = allocation
-        self.access: dict[Device, int] = {}
+        self.access: dict[Optional[Device], int] = {}
 
     @property
     def handle_types(self) -> int:
         """How what is mapped may be exported."""
         return self.allocation.handle_types
 
-    def allow(self, block: Block, device: Device, access: int) -> None:
-        """Say what a device may do there: mapping.NONE, READ or READ | WRITE."""
+    @property
+    def on_host(self) -> bool:
+        """Whether it is memory of the host."""
+        return self.allocation.device is None
+
+    # Which device does a copy is the driver's to choose: what one of them may do, copies may.
+    def allow(self, block: Block, device: Optional[Device], access: int) -> None:
+        """Say what a device may do there, or the host: mapping.NONE, READ or READ | WRITE."""
         self.access[device] = access
         block.access = max(self.access.values())
         mapping.protect(block.address, block.size, block.access)
@@ -120,13 +143,15 @@ class Mapping:
 
 
 class Reservations:
-    """The addresses that this process has reserved, and what it has mapped there."""
+    """The addresses that this process has reserved, what is mapped there, and all allocations."""
 
     def __init__(self, cuda: Cuda) -> None:
         self._cuda = cuda
         self._space = cuda.part(Space)
+        self._files = cuda.part(Files)
         self._starts: list[int] = []
         self._sizes: dict[int, int] = {}
+        self.allocations: dict[Allocation, None] = {}
 
     def reserve(self, size: int, align: int, hint: int) -> int:
         """Reserve addresses, at `hint` if they are free; OUT_OF_MEMORY."""
@@ -160,14 +185,17 @@ class Reservations:
             if not inside or self._space.overlapping(address, size):
                 raise CudaError(status.INVALID_VALUE)
             file, where = allocation.file, allocation.offset + offset
+            if allocation not in self.allocations:  # another thread has released it
+                raise CudaError(status.INVALID_VALUE)
             if not file.is_open or not mapping.map_over(
                 address, size, file.fd, where, mapping.NONE
             ):
                 mapping.uncover(address, size)
                 raise CudaError(status.OUT_OF_MEMORY)
-            extent = Extent(self._cuda.part(Files).count(), file, where, address, size)
+            extent = Extent(self._files.count(), file, where, address, size)
             owner = Mapping(allocation)
-            block = Block(address, size, "virtual", allocation.device, None, owner, extent=extent)
+            device = allocation.device or self._cuda.devices[0]
+            block = Block(address, size, "virtual", device, None, owner, extent=extent)
             block.access = mapping.NONE
             allocation.mappings += 1
             self._space.add(block)
@@ -190,3 +218,6 @@ class Reservations:
             for block in self._space.overlapping(address, size):
                 block.owner.free(block)
             self.give_back(address, size)
+        for allocation in list(self.allocations):
+            allocation.handles = 0
+            allocation.end_if_unused()

@@ -8,7 +8,8 @@ from ...api import NULL_PAGE
 from .. import _constants as constants
 from .. import _status as status
 from ..library import Cuda, CudaError, implements
-from .space import ON_HOST, Block, Space
+from .pool import Pool
+from .space import Block, Space
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,11 +31,12 @@ def _context(cuda: Cuda, block: Block, pointer: int) -> int:
 
 
 def _host_pointer(cuda: Cuda, block: Block, pointer: int) -> Optional[int]:
-    return pointer if block.kind in ON_HOST or block.kind == "managed" else None
+    return pointer if block.on_host or block.managed else None
 
 
 def _pool(cuda: Cuda, block: Block, pointer: int) -> int:
-    return cuda.handles("CUmemoryPool").give(block.owner) if block.kind == "pool" else 0
+    """What graphs allocate is of no pool that has a handle."""
+    return cuda.handles("CUmemoryPool").give(block.owner) if isinstance(block.owner, Pool) else 0
 
 
 def _handle_types(cuda: Cuda, block: Block, pointer: int) -> int:
@@ -53,7 +55,7 @@ ATTRIBUTES: dict[int, tuple[Any, int, Callable[[Cuda, Block, int], Optional[int]
     constants.POINTER_ATTRIBUTE_MEMORY_TYPE: (
         uint,
         0,
-        lambda cuda, block, pointer: HOST if block.kind in ON_HOST else DEVICE,
+        lambda cuda, block, pointer: HOST if block.on_host else DEVICE,
     ),
     constants.POINTER_ATTRIBUTE_DEVICE_POINTER: (word, 0, lambda cuda, block, pointer: pointer),
     constants.POINTER_ATTRIBUTE_HOST_POINTER: (address, 0, _host_pointer),
@@ -66,7 +68,7 @@ ATTRIBUTES: dict[int, tuple[Any, int, Callable[[Cuda, Block, int], Optional[int]
     constants.POINTER_ATTRIBUTE_IS_MANAGED: (
         uint,
         0,
-        lambda cuda, block, pointer: int(block.kind == "managed"),
+        lambda cuda, block, pointer: int(block.managed),
     ),
     constants.POINTER_ATTRIBUTE_DEVICE_ORDINAL: (
         ctypes.c_int,

@@ -14,47 +14,54 @@ from .. import _constants as constants
 from .. import _status as status
 from ..error import CudaError
 from ..streams.operation import Operation
-from ..streams.schedule import Schedule
-from .backing import POOL, File, Files
+from .backing import Files
 from .heap import BLOCK, PIECE, rounded
+from .location import MANAGED, PINNED, Location
 from .ranges import Ranges
 from .space import Block, Space
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Optional
+    from typing import Optional
 
     from ...machine import Device
     from ..library import Cuda
-    from .backing import Extent
+    from .backing import Extent, File
 
-__all__ = ["Free", "Pool", "Pools", "settle"]
+__all__ = ["Free", "Pool"]
 
 STEP = 32 << 20
 
 
 class Pool:
-    """A pool of a device's memory.
+    """A pool of memory.
 
     Attributes:
+        location: where its memory is, or would best be; `kind`: pinned or managed.
+        device: which counts its memory; None: it is the host's, or managed.
         attributes: those that a program may set, by number.
-        access: what other devices may do with its memory.
+        access: what other devices may do with its memory, None standing for the host.
         file: what its bytes are in, if it can be exported; `imported`: it is another process's.
+        alive, gone: it has not been destroyed; it has, and none of its memory is left.
         used, reserved: bytes given out, and held of the device; `*_high`: the most so far.
     """
 
     def __init__(
         self,
         cuda: Cuda,
-        device: Device,
+        device: Optional[Device],
         *,
+        location: Optional[Location] = None,
+        kind: int = PINNED,
         handle_types: int = 0,
         max_size: int = 0,
         file: Optional[File] = None,
         imported: bool = False,
     ) -> None:
         self.cuda = cuda
-        self.device = device
+        self.location = location or Location.of(cuda, device)
+        self.kind = kind
+        self.device = None if kind == MANAGED else self.location.device
         self.handle_types = handle_types
         self.max_size = max_size
         self.file = file
@@ -65,19 +72,38 @@ class Pool:
             constants.MEMPOOL_ATTR_REUSE_ALLOW_INTERNAL_DEPENDENCIES: 1,
             constants.MEMPOOL_ATTR_RELEASE_THRESHOLD: 0,
         }
-        self.access: dict[Device, int] = {}
+        self.access: dict[Optional[Device], int] = {}
         self.used = self.used_high = self.reserved = self.reserved_high = 0
         self.alive = True
+        self.gone = False
         self._files = cuda.part(Files)
         self._space = cuda.part(Space)
         self._extents: dict[int, Extent] = {}
         self._starts: list[int] = []
         self._pieces = Ranges(walls=self._extents)
         self._blocks: dict[int, Block] = {}
-        self._leaving: set[Block] = set()
 
-    def allocate(self, size: int, context: Any) -> Block:
-        """A new block; INVALID_VALUE for none, and of another process's pool; OUT_OF_MEMORY."""
+    @property
+    def on_host(self) -> bool:
+        """Whether it is memory of the host, which is not managed."""
+        return self.kind == PINNED and self.location.device is None
+
+    @property
+    def managed(self) -> bool:
+        """Whether it is managed memory."""
+        return self.kind == MANAGED
+
+    @property
+    def place(self) -> tuple[int, int, int]:
+        """What tells its kind and its place from others."""
+        return self.kind, self.location.type, self.location.id
+
+    def allocate(self, size: int, user: Optional[Device]) -> Block:
+        """A new block, for a device's streams.
+
+        Raises:
+            CudaError: INVALID_VALUE for no bytes and for another process's pool; OUT_OF_MEMORY.
+        """
         if size <= 0 or self.imported:
             raise CudaError(status.INVALID_VALUE)
         with self.cuda.lock:
@@ -89,31 +115,32 @@ class Pool:
             extent = self._extents[self._starts[bisect_right(self._starts, address) - 1]]
             self.used += room
             self.used_high = max(self.used_high, self.used)
-            return self._add(
-                Block(address, size, "pool", self.device, context, self, extent=extent)
-            )
+            return self._add(self._block(address, size, user, extent))
 
     def take_in(self, extent: Extent, address: int, size: int) -> Block:
         """A block of another process, mapped here."""
-        block = Block(address, size, "pool", self.device, None, self, extent=extent)
+        block = self._block(address, size, None, extent)
         with self.cuda.lock:
             return self._add(block)
+
+    def _block(self, address: int, size: int, user: Optional[Device], extent: Extent) -> Block:
+        device = self.location.device or user or self.cuda.devices[0]
+        return Block(address, size, "pool", device, None, self, extent=extent)
 
     def _add(self, block: Block) -> Block:
         self._blocks[block.address] = block
         return self._space.add(block)
 
     def _grow(self, size: int) -> None:
-        ledger = self.cuda.machine.ledger
         for wanted in (rounded(size, STEP), rounded(size, BLOCK)):
             if self.max_size and self.reserved + wanted > rounded(self.max_size, BLOCK):
                 continue
-            if not ledger.take(self.device, wanted):
+            if not self._charge(wanted):
                 continue
             file = self.file or self._files.of_device(self.device)
             extent = self._files.extent(file, wanted, BLOCK)
             if extent is None:
-                ledger.give(self.device, wanted)
+                self._discharge(wanted)
                 continue
             self._extents[extent.address] = extent
             insort_right(self._starts, extent.address)
@@ -123,30 +150,36 @@ class Pool:
             return
         raise CudaError(status.OUT_OF_MEMORY)
 
+    def _charge(self, size: int) -> bool:
+        """Whether the device has room, if it is to have the memory."""
+        return self.device is None or self.cuda.machine.ledger.take(self.device, size)
+
+    def _discharge(self, size: int) -> None:
+        if self.device is not None:
+            self.cuda.machine.ledger.give(self.device, size)
+
     def leave(self, block: Block) -> None:
         """A block is about to be freed; INVALID_VALUE if it already is."""
         with self.cuda.lock:
-            if block in self._leaving:
-                raise CudaError(status.INVALID_VALUE)
-            self._leaving.add(block)
+            block.leave()
 
     def free(self, block: Block) -> None:
         """Free a block, once."""
         with self.cuda.lock:
-            if self._blocks.pop(block.address, None) is not block:
+            if self._blocks.get(block.address) is not block:
                 raise CudaError(status.INVALID_VALUE)
-            self._leaving.discard(block)
+            del self._blocks[block.address]
             self._space.remove(block)
             block.forget()
             if self.imported:
                 if block.extent is not None:
                     block.extent.free()
-                return
-            room = rounded(block.size, PIECE)
-            self.used -= room
-            self._pieces.give(block.address, room)
+            else:
+                room = rounded(block.size, PIECE)
+                self.used -= room
+                self._pieces.give(block.address, room)
             if not self.alive and not self._blocks:
-                self.trim(0)
+                self._close()
 
     def trim(self, keep: int) -> None:
         """Give back to the device what is free, as long as `keep` bytes stay reserved."""
@@ -159,7 +192,7 @@ class Pool:
                     self._starts.remove(start)
                     self.reserved -= extent.size
                     extent.free()
-                    self.cuda.machine.ledger.give(self.device, extent.size)
+                    self._discharge(extent.size)
 
     def settle(self) -> None:
         """Something was waited for: what is reserved above the threshold goes back."""
@@ -167,86 +200,31 @@ class Pool:
         if self.reserved > threshold:
             self.trim(threshold)
 
-    def let(self, device: Device, access: int) -> None:
-        """Say what another device may do with its memory."""
+    def let(self, device: Optional[Device], access: int) -> None:
+        """Say what another device, or the host, may do with its memory."""
         self.access[device] = access
 
     def destroy(self) -> None:
         """It is destroyed: its memory goes back when the last block is freed."""
-        self.alive = False
-        if not self._blocks:
-            self.trim(0)
+        with self.cuda.lock:
+            self.alive = False
+            if not self._blocks:
+                self._close()
+
+    def _close(self) -> None:
+        """Nothing is left in it, and nothing will come."""
+        self.trim(0)
+        if self.file is not None:
+            self.file.close()
+        self.gone = True
 
     def end(self) -> None:
         """Another scenario begins."""
-        self.alive = False
         for block in list(self._blocks.values()):
             self.free(block)
         self.trim(0)
         if self.file is not None:
             self.file.close()
-
-
-class Pools:
-    """The pools of this process: each device's default and current one, and those made."""
-
-    def __init__(self, cuda: Cuda) -> None:
-        self._cuda = cuda
-        self._default: dict[Device, Pool] = {}
-        self._current: dict[Device, Pool] = {}
-        self._all: list[Pool] = []
-        cuda.part(Schedule).after_waiting.append(self.settle)
-
-    def default(self, device: Device) -> Pool:
-        """The pool that a device has from the beginning."""
-        with self._cuda.lock:
-            if device not in self._default:
-                self._default[device] = self.add(Pool(self._cuda, device))
-            return self._default[device]
-
-    def current(self, device: Device) -> Pool:
-        """The pool that streams of a device take memory from."""
-        return self._current.get(device) or self.default(device)
-
-    def choose(self, device: Device, pool: Pool) -> None:
-        """Let streams of a device take memory from this pool."""
-        self._current[device] = pool
-
-    def make(self, device: Device, handle_types: int, max_size: int) -> Pool:
-        """A new pool; OUT_OF_MEMORY where the system has no descriptor for it."""
-        file = None
-        if handle_types:
-            try:
-                file = File(POOL, device.uuid)
-            except OSError:
-                raise CudaError(status.OUT_OF_MEMORY) from None
-        made = Pool(self._cuda, device, handle_types=handle_types, max_size=max_size, file=file)
-        return self.add(made)
-
-    def add(self, pool: Pool) -> Pool:
-        """Take in a pool."""
-        self._all.append(pool)
-        return pool
-
-    def destroy(self, pool: Pool) -> None:
-        """Destroy a pool, which cannot be a default one; INVALID_VALUE."""
-        if pool in self._default.values():
-            raise CudaError(status.INVALID_VALUE)
-        for device, current in list(self._current.items()):
-            if current is pool:
-                del self._current[device]
-        self._cuda.handles("CUmemoryPool").drop(pool)
-        pool.destroy()
-
-    def settle(self) -> None:
-        """A stream, an event or a context was waited for."""
-        for pool in self._all:
-            pool.settle()
-
-    def end(self) -> None:
-        """Another scenario begins."""
-        for pool in self._all:
-            pool.end()
 
 
 class Free(Operation):
@@ -261,11 +239,12 @@ class Free(Operation):
         self.block = block
 
     def run(self) -> None:
-        """Free it."""
-        self.block.owner.free(self.block)
+        """Free it, unless cuMemFree has done so meanwhile."""
+        try:
+            self.block.owner.free(self.block)
+        except CudaError:
+            pass
 
-
-def settle(cuda: Cuda) -> None:
-    """A stream, an event or a context was waited for: pools give back what they need not hold."""
-    if cuda.has(Pools):
-        cuda.part(Pools).settle()
+    def drop(self) -> None:
+        """Its context has ended; memory of a pool has not, unless it goes now."""
+        self.run()

@@ -8,12 +8,22 @@ from ...api import NULL_PAGE
 from .. import _constants as constants
 from .. import _status as status
 from ..library import Cuda, CudaError, implements
-from .pool import Free, Pool, Pools
+from .location import (
+    MANAGED,
+    NOWHERE,
+    ON_HOST,
+    PINNED,
+    Location,
+    check_host,
+    locate,
+)
+from .pool import Free, Pool
+from .poolset import Pools
 from .space import Space
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Optional, Sequence
+    from typing import Any, Sequence
 
     from ...machine import Device
     from ..streams.stream import Stream
@@ -21,7 +31,6 @@ if TYPE_CHECKING:
 __all__: list[str] = []
 
 FD = constants.MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR
-PINNED, AT_DEVICE = constants.MEM_ALLOCATION_TYPE_PINNED, constants.MEM_LOCATION_TYPE_DEVICE
 FREED = frozenset(("pool", "device"))
 
 #: Attributes that are an int, and those that are a count of bytes; which may be set, and to what.
@@ -52,7 +61,8 @@ def _check_supported(device: Device) -> None:
 def allocate(cuda: Cuda, bytesize: int, h_stream: Stream) -> int:
     device = h_stream.context.device
     _check_supported(device)
-    return _allocate(cuda.part(Pools).current(device), bytesize, h_stream)
+    pool = cuda.part(Pools).current(Location.of(cuda, device))
+    return _allocate(pool, bytesize, h_stream)
 
 
 @implements("cuMemAllocFromPoolAsync")
@@ -69,7 +79,7 @@ def _allocate(pool: Pool, size: int, stream: Stream) -> int:
         from ..graphs.memory import capture_allocation
 
         return capture_allocation(stream, size)
-    return pool.allocate(size, None).address
+    return pool.allocate(size, stream.context.device).address
 
 
 # What cuMemAlloc gave may be freed so too: CUDA programming guide, "Stream ordered memory
@@ -86,8 +96,7 @@ def free(cuda: Cuda, dptr: int, h_stream: Stream) -> None:
     block = cuda.part(Space).at(dptr)
     if block.kind not in FREED:
         raise CudaError(status.INVALID_VALUE)
-    if block.kind == "pool":
-        block.owner.leave(block)
+    block.owner.leave(block)
     h_stream.submit(Free(block))
 
 
@@ -97,59 +106,75 @@ def free(cuda: Cuda, dptr: int, h_stream: Stream) -> None:
 @implements("cuDeviceGetDefaultMemPool")
 def default(cuda: Cuda, dev: Device) -> Pool:
     _check_supported(dev)
-    return cuda.part(Pools).default(dev)
+    return cuda.part(Pools).default(Location.of(cuda, dev))
 
 
 @implements("cuDeviceGetMemPool")
 def current(cuda: Cuda, dev: Device) -> Pool:
     _check_supported(dev)
-    return cuda.part(Pools).current(dev)
+    return cuda.part(Pools).current(Location.of(cuda, dev))
 
 
 @implements("cuDeviceSetMemPool")
 def choose(cuda: Cuda, dev: Device, pool: Pool) -> None:
     if pool.device is not dev or pool.imported:
         raise CudaError(status.INVALID_VALUE)
-    cuda.part(Pools).choose(dev, pool)
+    cuda.part(Pools).choose(pool)
 
 
 @implements("cuMemGetDefaultMemPool")
 def default_at(cuda: Cuda, location: Any, type: int) -> Pool:  # noqa: A002  (C's name)
-    return default(cuda, _device(cuda, location, type))
+    return cuda.part(Pools).default(_location(cuda, location, type), type)
 
 
 @implements("cuMemGetMemPool")
 def current_at(cuda: Cuda, location: Any, type: int) -> Pool:  # noqa: A002  (C's name)
-    return current(cuda, _device(cuda, location, type))
+    return cuda.part(Pools).current(_location(cuda, location, type), type)
 
 
 @implements("cuMemSetMemPool")
 def choose_at(cuda: Cuda, location: Any, type: int, pool: Pool) -> None:  # noqa: A002
-    choose(cuda, _device(cuda, location, type), pool)
+    place = _location(cuda, location, type)
+    if pool.place != (type, place.type, place.id) or pool.imported:
+        raise CudaError(status.INVALID_VALUE)
+    cuda.part(Pools).choose(pool)
 
 
+# Pools of the host that are of no node cannot be exported: the reference.
 @implements("cuMemPoolCreate")
 def create(cuda: Cuda, pool_props: Any) -> Pool:
-    device = _device(cuda, pool_props.location, pool_props.allocType)
-    _check_supported(device)
-    if pool_props.handleTypes & ~FD:
-        raise CudaError(status.NOT_SUPPORTED)
-    supported = device.cuda_attribute("MEMPOOL_SUPPORTED_HANDLE_TYPES") or 0
-    if pool_props.handleTypes & ~supported:
-        raise CudaError(status.NOT_SUPPORTED)
-    return cuda.part(Pools).make(device, pool_props.handleTypes, pool_props.maxSize)
-
-
-def _device(cuda: Cuda, location: Any, kind: int) -> Device:
-    """The device of a place; pools of the host are not emulated."""
-    if kind != PINNED:
+    kind, types = pool_props.allocType, pool_props.handleTypes
+    location = _location(cuda, pool_props.location, kind)
+    if location.type == ON_HOST and types:
         raise CudaError(status.INVALID_VALUE)
-    if location.type != AT_DEVICE:
-        raise CudaError(status.NOT_SUPPORTED if location.type else status.INVALID_VALUE)
-    device: Optional[Device] = cuda.handles("CUdevice").objects.get(location.id)
-    if device is None:
-        raise CudaError(status.INVALID_DEVICE)
-    return device
+    if types & ~FD or (types and kind == MANAGED):
+        raise CudaError(status.NOT_SUPPORTED)
+    device = location.device or cuda.devices[0]
+    if types & ~(device.cuda_attribute("MEMPOOL_SUPPORTED_HANDLE_TYPES") or 0):
+        raise CudaError(status.NOT_SUPPORTED)
+    return cuda.part(Pools).make(location, kind, types, pool_props.maxSize)
+
+
+def _location(cuda: Cuda, location: Any, kind: int) -> Location:
+    """Where a pool of this kind would be; only managed memory may be of no place.
+
+    Raises:
+        CudaError: INVALID_VALUE, INVALID_DEVICE, NOT_SUPPORTED.
+    """
+    if kind == MANAGED and location.type == NOWHERE:
+        found = Location(NOWHERE, 0)
+    elif kind in (PINNED, MANAGED):
+        found = locate(cuda, location)
+    else:
+        raise CudaError(status.INVALID_VALUE)
+    device = found.device or cuda.devices[0]
+    _check_supported(device)
+    if kind == MANAGED:
+        if not device.cuda_attribute("CONCURRENT_MANAGED_ACCESS"):
+            raise CudaError(status.NOT_SUPPORTED)
+    elif found.device is None:
+        check_host(cuda, found.type, "MEMORY_POOLS_SUPPORTED")
+    return found
 
 
 @implements("cuMemPoolDestroy")
@@ -184,13 +209,10 @@ def get(pool: Pool, attr: int, value: int) -> None:
 
 #: What a pool was made with, as newer drivers tell: attribute -> its C type and its value.
 PROPERTIES: dict[int, Any] = {
-    constants.MEMPOOL_ATTR_ALLOCATION_TYPE: (ctypes.c_uint, lambda pool: PINNED),
+    constants.MEMPOOL_ATTR_ALLOCATION_TYPE: (ctypes.c_uint, lambda pool: pool.kind),
     constants.MEMPOOL_ATTR_EXPORT_HANDLE_TYPES: (ctypes.c_uint, lambda pool: pool.handle_types),
-    constants.MEMPOOL_ATTR_LOCATION_ID: (
-        ctypes.c_int,
-        lambda pool: pool.cuda.handles("CUdevice").give(pool.device),
-    ),
-    constants.MEMPOOL_ATTR_LOCATION_TYPE: (ctypes.c_uint, lambda pool: AT_DEVICE),
+    constants.MEMPOOL_ATTR_LOCATION_ID: (ctypes.c_int, lambda pool: pool.location.id),
+    constants.MEMPOOL_ATTR_LOCATION_TYPE: (ctypes.c_uint, lambda pool: pool.location.type),
     constants.MEMPOOL_ATTR_MAX_POOL_SIZE: (ctypes.c_ulonglong, lambda pool: pool.max_size),
     constants.MEMPOOL_ATTR_HW_DECOMPRESS_ENABLED: (ctypes.c_int, lambda pool: 0),
 }
@@ -215,11 +237,14 @@ def put(pool: Pool, attr: int, value: int) -> None:
 
 @implements("cuMemPoolSetAccess")
 def set_access(cuda: Cuda, pool: Pool, map: Sequence[Any], count: int) -> None:  # noqa: A002
-    """The device that has the memory always has access to it."""
+    """Where the memory is, it can always be used; the host has no way to a device's."""
     allowed = []
     for desc in map:
-        device = _device(cuda, desc.location, PINNED)
-        if desc.flags not in (0, 3) or (device is pool.device and not desc.flags):
+        device = locate(cuda, desc.location).device
+        at_home = device is pool.location.device
+        if desc.flags not in (0, 3) or (at_home and not desc.flags):
+            raise CudaError(status.INVALID_VALUE)
+        if device is None and not at_home:
             raise CudaError(status.INVALID_VALUE)
         allowed.append((device, desc.flags))
     for device, flags in allowed:
@@ -228,5 +253,7 @@ def set_access(cuda: Cuda, pool: Pool, map: Sequence[Any], count: int) -> None: 
 
 @implements("cuMemPoolGetAccess")
 def get_access(cuda: Cuda, mem_pool: Pool, location: Any) -> int:
-    device = _device(cuda, location, PINNED)
-    return 3 if device is mem_pool.device else mem_pool.access.get(device, 0)
+    device = locate(cuda, location).device
+    if device is mem_pool.location.device or mem_pool.managed:
+        return 3
+    return mem_pool.access.get(device, 0)

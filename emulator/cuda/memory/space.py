@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ON_HOST", "Block", "Space"]
 
-#: The kinds of blocks that are memory of the host.
+#: The kinds of blocks that are always memory of the host.
 ON_HOST = frozenset(("host", "registered"))
 
 
@@ -44,12 +44,14 @@ class Block:
         extent: the part of a file that holds its bytes; None for memory of the host.
         flags: those it was allocated with.
         access: READ | WRITE as far as its device may use it.
+        advice: what was said of it, if it is managed and anything was.
+        leaving: whether a stream is to free it.
         sync: whether copies of it are over when their call returns (SYNC_MEMOPS).
         slot: where in its file the ticket is that other processes know it by; -1: none does.
     """
 
     __slots__ = (
-        *("access", "address", "context", "device", "extent", "flags"),
+        *("access", "address", "advice", "context", "device", "extent", "flags", "leaving"),
         *("kind", "number", "owner", "size", "slot", "sync"),
     )
 
@@ -75,8 +77,16 @@ class Block:
         self.flags = flags
         self.number = 0
         self.access = READ | WRITE
+        self.advice: Any = None
+        self.leaving = False
         self.sync = False
         self.slot = -1
+
+    def leave(self) -> None:
+        """A stream is to free it; INVALID_VALUE if one already is."""
+        if self.leaving:
+            raise CudaError(status.INVALID_VALUE)
+        self.leaving = True
 
     def forget(self) -> None:
         """It is freed: what other processes know it by holds no longer."""
@@ -87,6 +97,16 @@ class Block:
     def end(self) -> int:
         """The address behind it."""
         return self.address + self.size
+
+    @property
+    def on_host(self) -> bool:
+        """Whether it is memory of the host."""
+        return self.kind in ON_HOST or getattr(self.owner, "on_host", False)
+
+    @property
+    def managed(self) -> bool:
+        """Whether it is managed memory."""
+        return self.kind == "managed" or getattr(self.owner, "managed", False)
 
 
 class Space:

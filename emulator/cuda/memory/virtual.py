@@ -11,6 +11,7 @@ from .. import _status as status
 from ..library import Cuda, CudaError, implements
 from .backing import ALLOCATION, File
 from .heap import BLOCK
+from .location import ON_HOST, PINNED, Location, check_host, locate
 from .physical import Allocation, Mapping, Reservations
 from .space import Block, Space
 
@@ -24,29 +25,35 @@ __all__: list[str] = []
 
 FD = constants.MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR
 FABRIC = constants.MEM_HANDLE_TYPE_FABRIC
-PINNED, AT_DEVICE = constants.MEM_ALLOCATION_TYPE_PINNED, constants.MEM_LOCATION_TYPE_DEVICE
+VIRTUAL = "VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED"
 
 
-def _device(cuda: Cuda, location: Any) -> Device:
-    """The device of a place; memory of the host cannot be created here."""
-    if location.type != AT_DEVICE:
-        raise CudaError(status.NOT_SUPPORTED if location.type else status.INVALID_VALUE)
-    device: Optional[Device] = cuda.handles("CUdevice").objects.get(location.id)
+def _device(cuda: Cuda, location: Any) -> Optional[Device]:
+    """The device of a place; None: it is the host."""
+    device = locate(cuda, location).device
     if device is None:
-        raise CudaError(status.INVALID_DEVICE)
-    if not device.cuda_attribute("VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED"):
+        check_host(cuda, location.type, VIRTUAL)
+    elif not device.cuda_attribute("VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED"):
         raise CudaError(status.NOT_SUPPORTED)
     return device
 
 
-def _check(cuda: Cuda, prop: Any) -> Device:
-    """The device that memory with these properties would be of."""
-    if prop.type != PINNED:
+# Host memory that is of no node cannot be exported: the reference.
+def _check(cuda: Cuda, prop: Any) -> Location:
+    """Where memory with these properties would be."""
+    if prop.type != PINNED or (prop.location.type == ON_HOST and prop.requestedHandleTypes):
         raise CudaError(status.INVALID_VALUE)
-    device = _device(cuda, prop.location)
+    _device(cuda, prop.location)
     if prop.requestedHandleTypes & ~FD:
         raise CudaError(status.NOT_SUPPORTED)
-    return device
+    return locate(cuda, prop.location)
+
+
+def _memory(found: Any) -> Allocation:
+    """What a handle stands for; NOT_SUPPORTED for multicast objects, which nothing is mapped to."""
+    if not isinstance(found, Allocation):
+        raise CudaError(status.NOT_SUPPORTED)
+    return found
 
 
 @implements("cuMemGetAllocationGranularity")
@@ -69,27 +76,26 @@ def give_back(cuda: Cuda, ptr: int, size: int) -> None:
 
 @implements("cuMemCreate")
 def create(cuda: Cuda, size: int, prop: Any, flags: int) -> Allocation:
-    device = _check(cuda, prop)
+    location = _check(cuda, prop)
     if not size or size % BLOCK or flags:
         raise CudaError(status.INVALID_VALUE)
     with cuda.lock:
-        return Allocation(cuda, device, size, prop.requestedHandleTypes)
+        return Allocation(cuda, location, size, prop.requestedHandleTypes)
 
 
 @implements("cuMemRelease")
-def release(cuda: Cuda, handle: Allocation) -> None:
+def release(cuda: Cuda, handle: Any) -> None:
     with cuda.lock:
         handle.release()
 
 
 # An offset into the allocation "currently must be zero": the reference.
 @implements("cuMemMap")
-def map_memory(
-    cuda: Cuda, ptr: int, size: int, offset: int, handle: Allocation, flags: int
-) -> None:
-    if not size or (ptr | size) % BLOCK or offset or flags or size > handle.size:
+def map_memory(cuda: Cuda, ptr: int, size: int, offset: int, handle: Any, flags: int) -> None:
+    memory = _memory(handle)
+    if not size or (ptr | size) % BLOCK or offset or flags or size > memory.size:
         raise CudaError(status.INVALID_VALUE)
-    cuda.part(Reservations).put(handle, ptr, size, offset)
+    cuda.part(Reservations).put(memory, ptr, size, offset)
 
 
 @implements("cuMemUnmap")
@@ -134,12 +140,14 @@ def retain(cuda: Cuda, addr: int) -> Allocation:
         return allocation
 
 
+# That nothing is compressed is how a driver tells that it has not granted what was asked for.
 @implements("cuMemGetAllocationPropertiesFromHandle")
-def properties(cuda: Cuda, handle: Allocation) -> dict[str, Any]:
+def properties(handle: Any) -> dict[str, Any]:
+    memory = _memory(handle)
     return {
         "type": PINNED,
-        "requestedHandleTypes": handle.handle_types,
-        "location": {"type": AT_DEVICE, "id": cuda.handles("CUdevice").give(handle.device)},
+        "requestedHandleTypes": memory.handle_types,
+        "location": memory.location.fields,
         "win32HandleMetaData": 0,
         "allocFlags": {"compressionType": 0, "gpuDirectRDMACapable": 0, "usage": 0},
     }
@@ -149,13 +157,12 @@ def properties(cuda: Cuda, handle: Allocation) -> dict[str, Any]:
 
 
 @implements("cuMemExportToShareableHandle", raw=("shareableHandle",))
-def export(
-    cuda: Cuda, shareable_handle: int, handle: Allocation, handle_type: int, flags: int
-) -> None:
-    if shareable_handle < NULL_PAGE or flags or handle_type != FD or not handle.handle_types & FD:
+def export(shareable_handle: int, handle: Any, handle_type: int, flags: int) -> None:
+    memory = _memory(handle)
+    if shareable_handle < NULL_PAGE or flags or handle_type != FD or not memory.handle_types & FD:
         raise CudaError(status.INVALID_VALUE)
     try:
-        descriptor = os.dup(handle.file.fd)
+        descriptor = memory.file.copy()
     except OSError:
         raise CudaError(status.OPERATING_SYSTEM) from None
     ctypes.c_int.from_address(shareable_handle).value = descriptor
@@ -170,7 +177,7 @@ def take_in(cuda: Cuda, os_handle: int, sh_handle_type: int) -> Allocation:
     file = open_descriptor(os_handle, ALLOCATION)
     device = find_device(cuda, file)
     with cuda.lock:
-        return Allocation(cuda, device, file.size, FD, file)
+        return Allocation(cuda, Location.of(cuda, device), file.size, FD, file)
 
 
 def open_descriptor(descriptor: int, kind: int) -> File:
@@ -185,8 +192,10 @@ def open_descriptor(descriptor: int, kind: int) -> File:
     return file
 
 
-def find_device(cuda: Cuda, file: File) -> Device:
-    """The device of a file; INVALID_DEVICE where this process does not see it."""
+def find_device(cuda: Cuda, file: File) -> Optional[Device]:
+    """The device of a file, None for the host; INVALID_DEVICE where the process does not see it."""
+    if not file.uuid:
+        return None
     for device in cuda.devices:
         if device.uuid == file.uuid:
             return device

@@ -78,22 +78,35 @@ class Capture:
         number: unlike that of any other capture of the process.
         origin: the stream that it began in, by the thread `thread`.
         streams: those that are part of it.
+        is_new: the graph was made for it, and is not the program's yet.
         valid: nothing has happened yet that could not be captured.
         shown: arrays that the program has been given the addresses of.
     """
 
     __slots__ = (
-        *("_schedule", "graph", "mode", "number", "origin", "shown", "streams", "thread", "valid"),
+        *(
+            "_schedule",
+            "graph",
+            "is_new",
+            "mode",
+            "number",
+            "origin",
+            "shown",
+            "streams",
+            "thread",
+            "valid",
+        ),
     )
 
     def __init__(
         self, origin: Stream, graph: Graph, mode: int, ends: Optional[dict[Node, Edge]] = None
     ) -> None:
-        """Begin in a stream, after the graph's nodes `ends`."""
+        """Begin in a stream, after the graph's nodes `ends`; without them in a new graph."""
         self._schedule = origin.schedule
         self.number = origin.context.cuda.part(Modes).count()
         self.origin = origin
         self.graph = graph
+        self.is_new = ends is None
         self.mode = mode
         self.thread = get_ident()
         self.valid = True
@@ -130,7 +143,10 @@ class Capture:
     def add(self, stream: Stream, operation: Operation) -> None:
         """What a stream is to do becomes a node."""
         self.check()
-        stream.ends = {self.graph.add(operation, stream.ends): DEFAULT_EDGE}
+        operation.enter(self.graph)
+        nodes = self.graph.nodes  # without those that the program has destroyed meanwhile
+        ends = {node: edge for node, edge in stream.ends.items() if node in nodes}
+        stream.ends = {self.graph.add(operation, ends): DEFAULT_EDGE}
 
     def record(self, stream: Stream, event: Event, *, external: bool) -> None:
         """An event is recorded in a stream of the capture; `external` makes a node of it."""
@@ -155,8 +171,12 @@ class Capture:
         if stream is self.origin:
             self.invalidate()
             self.close()
-            if self.graph.is_owned:
-                self.graph.end()
+            self.discard()
+
+    def discard(self) -> None:
+        """Nothing comes of it: a graph that was made for it goes."""
+        if self.is_new:
+            self.graph.end()
 
     def is_joined(self) -> bool:
         """Whether all nodes that no other comes after are the origin's last ones."""

@@ -82,10 +82,10 @@ def end(cuda: Cuda, h_stream: Stream, ph_graph: int) -> None:
         code = status.STREAM_CAPTURE_UNJOINED
     capture.close()
     if code:
-        if capture.graph.is_owned:
-            capture.graph.end()
+        capture.discard()
         raise CudaError(code)
-    capture.graph.is_owned = False
+    if capture.is_new:
+        capture.graph.is_owned = False
     graph.value = cuda.handles("CUgraph").give(capture.graph)
 
 

@@ -61,29 +61,6 @@ class Mark:
         self.done = True
 
 
-class SharedMark:
-    """A mark of an event between processes."""
-
-    __slots__ = ("_memory", "_number")
-
-    polls = True
-    time = 0
-
-    def __init__(self, memory: Shared, number: int) -> None:
-        self._memory = memory
-        self._number = number
-
-    @property
-    def done(self) -> bool:
-        """Whether all before it is done, in whichever process."""
-        return bool(self._memory.counts.done >= self._number)
-
-    def finish(self, time: int) -> None:
-        """All before it is done."""
-        counts = self._memory.counts
-        counts.done = max(counts.done, self._number)
-
-
 class Event:
     """An event of a context.
 
@@ -110,16 +87,14 @@ class Event:
         """The mark that it got last; None before the first."""
         if self.memory is None:
             return self._mark
-        put = self.memory.counts.put
-        return SharedMark(self.memory, put) if put else None
+        return self.memory.mark()
 
     def put(self) -> Any:
         """A new mark, which stands for the event from here on."""
         if self.memory is None:
             self._mark = Mark()
             return self._mark
-        self.memory.counts.put += 1
-        return SharedMark(self.memory, self.memory.counts.put)
+        return self.memory.put()
 
     def check(self) -> None:
         """Raise what a call with this event answers, if it is so far.
@@ -128,7 +103,7 @@ class Event:
             CudaError: NOT_PERMITTED to a function that a stream has called; CAPTURED_EVENT when it
                 was recorded last in a capture; what `Context.check` raises.
         """
-        self.context.cuda.part(Schedule).refuse_worker()
+        self.context.cuda.part(Schedule).refuse_caller()
         self.context.check()
         if self.capture is not None:
             raise CudaError(status.CAPTURED_EVENT)

@@ -6,6 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..graphs.graph import Graph
     from .stream import Stream
 
 __all__ = ["Operation"]
@@ -19,6 +20,7 @@ class Operation:
         on_worker: it calls the program's code, which is the worker thread's to do.
         polls: nothing says when it becomes ready: it has to be asked again and again.
         heedless: it is done also in a context that an error has ended.
+        graphs: those that a node with it holds.
     """
 
     __slots__ = ()
@@ -27,6 +29,7 @@ class Operation:
     on_worker = False
     polls = False
     heedless = False
+    graphs: tuple[Graph, ...] = ()
 
     def run(self) -> None:
         """Do it; a CudaError is the code that the context's calls answer from there on."""
@@ -40,6 +43,13 @@ class Operation:
         """What one launch of a graph's node that holds this submits, in order; itself, if it has no
         state of its own."""
         return (self,)
+
+    def enter(self, graph: Graph) -> None:
+        """A graph is about to get a node that holds this; a CudaError if it cannot."""
+
+    def copied(self) -> Operation:
+        """What a copy of a node holds: this, as it does not change; graphs in it do."""
+        return self
 
     def drop(self) -> None:
         """It will never be done: its context has ended."""

@@ -1,13 +1,13 @@
-"""Work that cannot be done yet, in the order of its streams, and the thread that goes on with it.
+"""Work that cannot be done yet, in the order of its streams, and the threads that go on with it.
 
 Most work is done where it is submitted, in the calling thread (`Stream.submit`). What has to wait
 comes here: a value in memory that is not there yet, an event of another stream, a function of the
 program's, and all that is behind one of these. It is done by whichever thread comes next: one that
-submits more, one that waits, or the worker.
+submits more, one that waits, or one of two of our own, each made when it is first needed.
 
-The worker is one thread of the process, made when it is first needed. It alone calls the program's
-functions, since a program may hold a lock of its own while it enqueues one. It looks again and
-again at values in memory, though only while something waits for one; else it sleeps.
+The caller alone calls the program's functions, since a program may hold a lock of its own while it
+enqueues one. Such a function may wait for what other streams do; so another thread, the poller,
+looks again and again at values in memory, though only while something waits for one.
 
 A legacy default stream waits for all blocking streams of its context, and they for it.
 """
@@ -16,11 +16,11 @@ from __future__ import annotations
 
 # The C side of `collections`, which imports more.
 from _collections import deque  # type: ignore[import-not-found]
-from _signal import SIG_BLOCK, pthread_sigmask, valid_signals  # type: ignore[import-not-found]
-from _thread import allocate_lock, get_ident, start_new_thread
+from _thread import allocate_lock
 
 from .. import _status as status
 from ..error import CudaError
+from .worker import FOREVER, Worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,15 +38,14 @@ POLL = 0.001  # seconds between two looks at a value in memory
 
 
 class Work:
-    """An operation in a stream's queue."""
+    """An operation in a stream's queue; `dropped`: it is done with, and never was done."""
 
-    __slots__ = ("after", "begun", "done", "operation")
+    __slots__ = ("after", "begun", "done", "dropped", "operation")
 
     def __init__(self, operation: Operation, after: list[Work]) -> None:
         self.operation = operation
         self.after = after  # work of other streams that comes first
-        self.begun = False
-        self.done = False
+        self.begun = self.done = self.dropped = False
 
     def can_begin(self) -> bool:
         """Whether nothing but its operation is left to be asked."""
@@ -63,6 +62,7 @@ class Schedule:
 
     Attributes:
         pending: the streams in which something waits.
+        gates: locks on which threads wait for any work to be done.
         captures: the captures under way (see capture.py).
         after_waiting: what is called when a program has waited for a stream, an event or a context.
     """
@@ -73,12 +73,10 @@ class Schedule:
         self.captures: list[Any] = []
         self.after_waiting: list[Callable[[], None]] = []
         self._polling = False
-        self._gates: list[Any] = []  # locks on which threads wait for any work to be done
-        self._calls: deque[Any] = deque()  # the worker's to make: functions and their arguments
-        self._wake = allocate_lock()  # released when the worker is to look
-        self._wake.acquire()
-        self._worker = 0  # the thread's ident
-        self._ended = False
+        self.gates: list[Any] = []
+        self._calls: deque[Any] = deque()  # the caller's to make: functions and their arguments
+        self._caller = Worker(self._call, cuda.say_once)
+        self._poller = Worker(self._poll, cuda.say_once)
         self._count = 0
 
     def count(self) -> int:
@@ -89,11 +87,11 @@ class Schedule:
     def end(self) -> None:
         """Another scenario begins: nothing goes on."""
         with self.cuda.lock:
-            self._ended = True
             for stream in list(self.pending):
-                self.cancel(stream)
+                self._cancel(stream)
             self._calls.clear()
-            self._rouse()
+            self._caller.end()
+            self._poller.end()
 
     # ---- work
 
@@ -118,10 +116,11 @@ class Schedule:
     def unfinished(self, stream: Stream) -> list[Work]:
         """What is to be done until a stream is idle: of a legacy one, also what it waits for."""
         with self.cuda.lock:
-            return [*list(stream.queue)[-1:], *(self.before(stream) if stream.is_legacy else ())]
+            last = [stream.queue[-1]] if stream.queue else []
+            return [*last, *(self.before(stream) if stream.is_legacy else ())]
 
     def advance(self) -> None:
-        """Do all that can be done now; the program's functions go to the worker."""
+        """Do all that can be done now; the program's functions go to the caller."""
         while True:
             with self.cuda.lock:
                 found = self._take()
@@ -146,7 +145,7 @@ class Schedule:
             self.call(self._do, stream, work)
         if polling and not self._polling:
             self._polling = True
-            self._rouse()
+            self._poller.wake()
         self._polling = polling
         return None
 
@@ -171,16 +170,37 @@ class Schedule:
                         self.pending.pop(stream, None)
                 self._open_gates()
 
-    def cancel(self, stream: Stream) -> None:
-        """Forget what waits in a stream whose context has ended."""
+    def stop(self, context: Context) -> None:
+        """Forget what waits in a context whose life ends, and wait for what threads are doing in
+        it: its memory is about to go. The program's functions are not waited for."""
+        if not self._is_stopped(context):
+            self.wait(lambda: self._is_stopped(context))
+
+    def _is_stopped(self, context: Context) -> bool:
         with self.cuda.lock:
-            for work in stream.queue:
+            for stream in [stream for stream in self.pending if stream.context is context]:
+                self._cancel(stream)
+            return not any(stream.context is context for stream in self.pending)
+
+    def _cancel(self, stream: Stream) -> None:
+        """Forget what waits in a stream, but for what a thread of ours or the program's is doing.
+
+        The streams of other contexts may have waited for it.
+        """
+        under_way = [work for work in stream.queue if work.begun and not work.operation.on_worker]
+        for work in stream.queue:
+            if work not in under_way:
                 if not work.begun:
+                    work.dropped = True
                     work.operation.drop()
                 work.finish()
-            stream.queue.clear()
+        stream.queue.clear()
+        stream.queue.extend(under_way)
+        if not under_way:
             self.pending.pop(stream, None)
-            self._open_gates()
+        if self.pending:
+            self._poller.wake()
+        self._open_gates()
 
     # ---- waiting
 
@@ -189,19 +209,33 @@ class Schedule:
         another process's."""
         while True:
             self.advance()
+            if self._caller.is_missing:  # at a Python program's end
+                self._make_calls()
+            gate = allocate_lock()
+            gate.acquire()
             with self.cuda.lock:
-                if until():
-                    return
-                gate = allocate_lock()
-                gate.acquire()
-                self._gates.append(gate)
-                seconds = POLL if polls or self._polling else -1
+                self.gates.append(gate)
+                seconds = POLL if polls or self._polling else FOREVER
             try:
+                if until():  # asked after the gate is there: `stir` looks the other way round
+                    return
                 gate.acquire(True, seconds)
             finally:
                 with self.cuda.lock:
-                    if gate in self._gates:
-                        self._gates.remove(gate)
+                    if gate in self.gates:
+                        self.gates.remove(gate)
+
+    def wait_for(self, last: Sequence[Work]) -> None:
+        """Wait until these are done; CONTEXT_IS_DESTROYED if one never will be."""
+        self.wait(lambda: all(work.done for work in last))
+        if any(work.dropped for work in last):
+            raise CudaError(status.CONTEXT_IS_DESTROYED)
+
+    def stir(self) -> None:
+        """Something was done that never came here, but others may wait for."""
+        with self.cuda.lock:
+            self._open_gates()
+        self.advance()
 
     def waited(self) -> None:
         """A program has waited for a stream, an event or a context."""
@@ -209,47 +243,39 @@ class Schedule:
             call()
 
     def _open_gates(self) -> None:
-        for gate in self._gates:
+        for gate in self.gates:
             gate.release()
-        self._gates = []
+        self.gates = []
 
-    # ---- the worker
+    # ---- the program's functions
 
-    def refuse_worker(self) -> None:
-        """NOT_PERMITTED to a function of the program's that calls CUDA."""
-        if self._worker and get_ident() == self._worker:
+    def refuse_caller(self) -> None:
+        """NOT_PERMITTED to a function of the program's, or of the scenario's, that calls CUDA."""
+        if self._caller.is_current() or self.cuda.contexts.is_closed():
             raise CudaError(status.NOT_PERMITTED)
 
     def call(self, function: Callable[..., object], *arguments: Any) -> None:
-        """Have the worker call a function, after those that it was given before."""
+        """Have the caller call a function, after those that it was given before."""
         with self.cuda.lock:
             self._calls.append((function, arguments))
-            self._rouse()
+            self._caller.wake()
 
-    def _rouse(self) -> None:
-        """Wake the worker, or make it."""
-        if self._worker:
-            if self._wake.locked():
-                self._wake.release()
-        elif not self._ended:
-            self._worker = -1  # until it knows its own
-            start_new_thread(self._work, ())
-
-    def _work(self) -> None:
-        """The worker's life. Signals are for the program's own threads."""
-        self._worker = get_ident()
-        pthread_sigmask(SIG_BLOCK, valid_signals())
+    def _call(self) -> float:
+        """The caller's turn."""
         self.cuda.contexts.refuse(status.NOT_PERMITTED)
-        while not self._ended:
-            try:
-                while self._calls:
-                    function, arguments = self._calls.popleft()
-                    function(*arguments)
-                self.advance()
-            except Exception as error:  # else all that comes later waits for ever
-                self.cuda.say_once(f"internal error in pending work: {error!r}")
-            if not self._calls:
-                self._wake.acquire(True, POLL if self._polling else -1)
+        self._make_calls()
+        return FOREVER
+
+    def _make_calls(self) -> None:
+        while self._calls:
+            function, arguments = self._calls.popleft()
+            function(*arguments)
+            self.advance()
+
+    def _poll(self) -> float:
+        """The poller's turn."""
+        self.advance()
+        return POLL if self._polling else FOREVER
 
 
 def perform(context: Context, operation: Operation) -> None:

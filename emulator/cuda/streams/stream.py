@@ -95,8 +95,8 @@ class Stream:
             self.context.error = error.code
         finally:
             self.busy.release()
-            if self.queue:  # of a thread that came meanwhile
-                self.schedule.advance()
+            if self.schedule.pending or self.schedule.gates:  # threads that came meanwhile
+                self.schedule.stir()
         return True
 
     def _captures(self, operation: Operation) -> bool:
@@ -121,16 +121,14 @@ class Stream:
         """Wait until everything submitted so far is done.
 
         Raises:
-            CudaError: it captures, or a capture forbids to wait; the error that its context has got
-                meanwhile.
+            CudaError: it captures, or a capture forbids to wait; what `Context.check` raises of
+                what has become of its context meanwhile.
         """
         schedule = self.schedule
         self._check_waiting()
         if schedule.pending:
-            last = schedule.unfinished(self)
-            schedule.wait(lambda: all(work.done for work in last))
-        if self.context.error:
-            raise CudaError(self.context.error)
+            schedule.wait_for(schedule.unfinished(self))
+        self.context.check()
 
     def check_capture(self) -> None:
         """Raise what a call that cannot be captured answers.
@@ -197,8 +195,7 @@ class Streams:
         self.check_capture()
         schedule = self.legacy.schedule
         if schedule.pending:
-            last = self._unfinished()
-            schedule.wait(lambda: all(work.done for work in last))
+            schedule.wait_for(self._unfinished())
         if self.context.error:
             raise CudaError(self.context.error)
 
@@ -231,14 +228,11 @@ class Streams:
             return [stream.queue[-1] for stream in pending if stream.context is self.context]
 
     def end(self) -> None:
-        """The context has ended: nothing that waits is done."""
+        """The context has ended (its work was stopped before, see Schedule.stop)."""
         schedule = self.legacy.schedule
         for capture in list(schedule.captures):
             if capture.origin.context is self.context:
                 capture.lose(capture.origin)
-        for stream in list(schedule.pending):
-            if stream.context is self.context:
-                schedule.cancel(stream)
         for stream in list(self.made):
             self.drop(stream)
 
@@ -262,6 +256,6 @@ def decode(cuda: Cuda, word: int, per_thread: bool) -> Stream:
     found: Optional[Stream] = cuda.handles("CUstream").objects.get(word)
     if found is None:
         raise CudaError(status.INVALID_HANDLE)
-    found.schedule.refuse_worker()
+    found.schedule.refuse_caller()
     found.context.check()
     return found

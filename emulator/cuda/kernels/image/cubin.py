@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from _bisect import bisect_right
 from _struct import unpack_from
 
 from . import info
@@ -18,7 +19,7 @@ __all__ = ["architecture", "read"]
 
 CUDA = 190  # EM_CUDA
 OBJECT, FUNCTION, CUDA_OBJECT = 1, 2, 13  # types of symbols
-WEAK = 2
+GLOBAL, WEAK = 1, 2  # bindings
 ENTRY, MANAGED = 0x10, 0x04  # in a symbol's `other`
 
 #: The ABI from which on the architecture stands in another place of the header's flags (CUDA 13
@@ -30,6 +31,10 @@ OLD_SPECIFIC, NEW_SPECIFIC = 0x800, 0x8
 #: section for it: sections of kernels count it in, the function's static size does not (`ptxas -v`
 #: on the same kernels).
 RESERVED_SECTION, RESERVED = ".nv.shared.reserved.0", 1024
+
+#: Relocations: the type of their sections, bytes of one, and those that are 64-bit addresses
+#: (R_CUDA_64, R_CUDA_G64).
+RELA, RELOCATION, ADDRESSES = 4, 24, (2, 4)
 
 GLOBAL_SECTIONS = (".nv.global", ".nv.global.init")
 USER_CONSTANTS = ".nv.constant3"
@@ -87,14 +92,46 @@ class _Reader:
                 image.kernels[symbol.name] = self._kernel(symbol.name, index, section)
             elif symbol.type == FUNCTION and section is not None and symbol.binding:
                 image.functions.append(symbol.name)
+                self._note_linkage(image, symbol)
             elif symbol.type in (OBJECT, CUDA_OBJECT) and section is not None:
                 variable = _variable(symbol, section)
                 if variable is not None:
                     image.variables[symbol.name] = variable
+                    self._note_linkage(image, symbol)
             elif symbol.type == FUNCTION and not symbol.section and symbol.binding != WEAK:
                 image.undefined.append(symbol.name)
+        self._take_addresses(image)
         image.undefined = [name for name in image.undefined if not is_provided(name)]
         return image
+
+    def _take_addresses(self, image: Image) -> None:
+        """Have variables tell where in them the addresses of others stand."""
+        for table in self.sections:
+            if table.type != RELA or not 0 < table.info < len(self.sections):
+                continue
+            inside = sorted(
+                (symbol.value, symbol.size, symbol.name)
+                for symbol in self.symbols
+                if symbol.section == table.info and symbol.name in image.variables
+            )
+            for place in range(0, len(table.data) - RELOCATION + 1, RELOCATION):
+                offset, kind, number, addend = unpack_from("<QIIq", table.data, place)
+                if kind not in ADDRESSES or number >= len(self.symbols):
+                    continue
+                nearest = bisect_right(inside, (offset, 1 << 64)) - 1
+                if nearest < 0:
+                    continue
+                start, size, name = inside[nearest]
+                if offset - start <= size - 8:
+                    row = offset - start, self.symbols[number].name, addend
+                    image.variables[name].addresses.append(row)
+
+    @staticmethod
+    def _note_linkage(image: Image, symbol: Symbol) -> None:
+        if symbol.binding == WEAK:
+            image.weak.add(symbol.name)
+        elif symbol.binding != GLOBAL:
+            image.private.add(symbol.name)
 
     def _section(self, symbol: Symbol) -> Optional[Section]:
         inside = 0 < symbol.section < len(self.sections)
@@ -128,7 +165,7 @@ def _variable(symbol: Symbol, section: Section) -> Optional[Variable]:
     is_constant = section.name == USER_CONSTANTS
     if not is_constant and section.name not in GLOBAL_SECTIONS:
         return None
-    if not symbol.size or symbol.name[:1] in ("", "$", "."):
+    if not symbol.size or symbol.name[:1] in ("", "."):
         return None
     data = section.data[symbol.value : symbol.value + symbol.size]
     if symbol.value + symbol.size > section.size:

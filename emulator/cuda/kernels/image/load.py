@@ -23,9 +23,11 @@ class Target:
         prefers_ptx: whether PTX is compiled though there is a cubin that fits
             (CUDA_FORCE_PTX_JIT, CU_PREFER_PTX).
         compiles: whether PTX may be compiled at all (CUDA_DISABLE_PTX_JIT).
+        registers: the most that a thread of compiled PTX may take (CU_JIT_MAX_REGISTERS); 0 for no
+            bound.
     """
 
-    __slots__ = ("capability", "compiles", "cuda_version", "prefers_ptx")
+    __slots__ = ("capability", "compiles", "cuda_version", "prefers_ptx", "registers")
 
     def __init__(
         self,
@@ -34,11 +36,13 @@ class Target:
         *,
         prefers_ptx: bool = False,
         compiles: bool = True,
+        registers: int = 0,
     ) -> None:
         self.capability = capability
         self.cuda_version = cuda_version
         self.prefers_ptx = prefers_ptx
         self.compiles = compiles
+        self.registers = registers
 
 
 def load(data: bytes, target: Target) -> Image:
@@ -79,7 +83,7 @@ def _of_cubin(data: bytes, target: Target) -> Image:
 def _of_ptx(data: bytes, target: Target) -> Image:
     if not target.compiles:
         raise ImageError(status.JIT_COMPILATION_DISABLED, "error   : PTX JIT is disabled")
-    return ptx.read(data, target.capability, target.cuda_version)
+    return ptx.read(data, target.capability, target.cuda_version, target.registers)
 
 
 def _of_fatbin(data: bytes, target: Target) -> Image:

@@ -49,12 +49,15 @@ def merged(inputs: Sequence[tuple[str, Image]]) -> Image:
     has: dict[str, str] = {}
     for name, image in inputs:
         for defined in (*image.kernels, *image.variables, *image.functions):
-            if defined in has:
+            if defined in image.private:
+                continue
+            if defined in has and defined not in image.weak:
                 text = f"error   : Multiple definition of '{defined}' in '{name}'"
                 raise ImageError(status.INVALID_IMAGE, f"{text}, first defined in '{has[defined]}'")
-            has[defined] = name
+            has.setdefault(defined, name)
         whole.kernels.update(image.kernels)
-        whole.variables.update(image.variables)
+        for variable in image.variables.values():
+            whole.variables.setdefault(variable.name, variable)
         whole.functions += image.functions
     for name, image in inputs:
         for needed in image.undefined:

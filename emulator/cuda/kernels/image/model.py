@@ -74,9 +74,10 @@ class Variable:
         data: its first bytes at the start; the rest is zero.
         constant: whether it is in constant memory.
         managed: whether hosts may reach it by its address.
+        addresses: where in it the address of a variable stands, whose, and what is added to it.
     """
 
-    __slots__ = ("align", "constant", "data", "managed", "name", "size")
+    __slots__ = ("addresses", "align", "constant", "data", "managed", "name", "size")
 
     def __init__(
         self,
@@ -94,6 +95,7 @@ class Variable:
         self.align = align
         self.constant = constant
         self.managed = managed
+        self.addresses: list[tuple[int, str, int]] = []
 
 
 class Image:
@@ -101,10 +103,15 @@ class Image:
 
     Attributes:
         undefined: functions that it calls and does not have, in order.
-        functions: those that it has for others to call.
+        functions: those that it has.
+        private: names of functions and variables that are not for others.
+        weak: those of which several images may have one.
     """
 
-    __slots__ = ("functions", "kernels", "surfaces", "textures", "undefined", "variables")
+    __slots__ = (
+        *("functions", "kernels", "private", "surfaces", "textures", "undefined", "variables"),
+        "weak",
+    )
 
     def __init__(self) -> None:
         self.kernels: dict[str, Kernel] = {}
@@ -113,3 +120,5 @@ class Image:
         self.surfaces: list[str] = []
         self.undefined: list[str] = []
         self.functions: list[str] = []
+        self.private: set[str] = set()
+        self.weak: set[str] = set()

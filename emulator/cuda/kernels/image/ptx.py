@@ -10,9 +10,11 @@ from __future__ import annotations
 from ... import _status as status
 from .architecture import Architecture, newest_ptx
 from .error import ImageError
-from .model import LARGEST_ARGUMENTS, Image, Kernel, Parameter, Variable
+from .model import LARGEST_ARGUMENTS, Image, Kernel, Variable
 from .provided import is_provided
-from .ptxdata import Declaration, initial, number
+from .ptxbody import check_body
+from .ptxdata import Declaration, addresses, initial, number
+from .ptxkernel import direct, parameters
 from .ptxtext import Statement, declared, mentions, plain, statements, syntax_error
 
 TYPE_CHECKING = False
@@ -55,24 +57,29 @@ def is_text(data: bytes) -> bool:
     return data.startswith(b".version", place)
 
 
-def read(data: bytes, device: tuple[int, int], cuda_version: int) -> Image:
-    """The kernels and variables of a module compiled for a device.
+def read(data: bytes, device: tuple[int, int], cuda_version: int, registers: int = 0) -> Image:
+    """The kernels and variables of a module compiled for a device; its threads take at most so many
+    registers, if a bound is given.
 
     Raises:
         ImageError: UNSUPPORTED_PTX_VERSION for PTX newer than the driver, NO_BINARY_FOR_GPU for a
             later architecture, INVALID_PTX for what cannot be read.
     """
-    return _Reader(data.decode("utf-8", "replace"), device, cuda_version).image
+    text = data.decode("utf-8", "replace")
+    return _Reader(text, device, cuda_version, registers or MOST_REGISTERS).image
 
 
 class _Reader:
     """Reads one module."""
 
-    def __init__(self, text: str, device: tuple[int, int], cuda_version: int) -> None:
+    def __init__(
+        self, text: str, device: tuple[int, int], cuda_version: int, registers: int
+    ) -> None:
         self.image = Image()
         self._line = text[: text.find(".version")].count("\n") + 1
         self._device = device
         self._cuda_version = cuda_version
+        self._most_registers = min(registers, MOST_REGISTERS)
         self._target: Optional[Architecture] = None
         self._shared: dict[str, int] = {}
         self._functions: dict[str, bool] = {}  # name -> whether it has a body
@@ -140,9 +147,11 @@ class _Reader:
             self._take_function(words, statement.block)
         elif statement.block is None:
             is_extern = ".extern" in words
-            words = [word for word in words if word not in LINKAGE]
+            linkage, words = words, [word for word in words if word not in LINKAGE]
             if words[:1] and words[0] in (".global", ".const", ".tex"):
-                self._take_variable(words, statement.initial, is_extern)
+                self._note_linkage(
+                    self._take_variable(words, statement.initial, is_extern), linkage
+                )
             elif words[:1] == [".shared"] and not is_extern:
                 made = Declaration(words)
                 self._shared[made.name] = made.size
@@ -151,7 +160,13 @@ class _Reader:
         elif words[:1] != [".section"]:
             raise syntax_error(words[0] if words else "{")
 
-    def _take_variable(self, words: list[str], text: str, is_extern: bool) -> None:
+    def _note_linkage(self, name: str, words: list[str]) -> None:
+        if ".weak" in words or ".common" in words:
+            self.image.weak.add(name)
+        elif ".visible" not in words:
+            self.image.private.add(name)
+
+    def _take_variable(self, words: list[str], text: str, is_extern: bool) -> str:
         made = Declaration(words)
         if ".texref" in words or words[0] == ".tex":
             self.image.textures.append(made.name)
@@ -160,7 +175,7 @@ class _Reader:
         elif not is_extern and ".samplerref" not in words:
             data = initial(text, made) if text else b""
             size = len(data) if made.open else made.size
-            self.image.variables[made.name] = Variable(
+            variable = self.image.variables[made.name] = Variable(
                 made.name,
                 size,
                 data[:size],
@@ -168,6 +183,9 @@ class _Reader:
                 constant=words[0] == ".const",
                 managed=".managed" in words,
             )
+            if text:
+                variable.addresses = addresses(text, made)
+        return made.name
 
     def _take_function(self, words: list[str], block: Optional[str]) -> None:
         behind = words[words.index(".func") + 1 :]
@@ -179,7 +197,8 @@ class _Reader:
             raise syntax_error(".func")
         self._functions[behind[0]] = self._functions.get(behind[0], False) or block is not None
         if block is not None:
-            self._bodies.append(block)
+            self._note_linkage(behind[0], words)
+            self._take_body(block)
 
     def _take_kernel(self, words: list[str], block: Optional[str]) -> None:
         behind = words[words.index(".entry") + 1 :]
@@ -195,14 +214,18 @@ class _Reader:
             if ")" not in behind:
                 raise syntax_error("(")
             close = behind.index(")")
-            kernel.parameters = _parameters(behind[1:close])
+            kernel.parameters = parameters(behind[1:close])
             if kernel.argument_size > LARGEST_ARGUMENTS:
                 raise syntax_error(kernel.name)
             behind = behind[close + 1 :]
-        _direct(kernel, behind)
+        direct(kernel, behind)
         self._measure(kernel, block, behind)
         self.image.kernels[kernel.name] = kernel
-        self._bodies.append(block)
+        self._take_body(block)
+
+    def _take_body(self, body: str) -> None:
+        check_body(body)
+        self._bodies.append(body)
 
     def _measure(self, kernel: Kernel, body: str, directives: list[str]) -> None:
         """What a thread and a block of a kernel take."""
@@ -213,51 +236,7 @@ class _Reader:
         kernel.constant = sum(v.size for v in self.image.variables.values() if v.constant)
         registers = [Declaration(words) for words in declared(body, ".reg")]
         count = sum(-(-each.unit // 4) * each.count for each in registers)
-        most = min(MOST_REGISTERS, REGISTER_FILE // (kernel.max_threads or MOST_THREADS))
+        most = min(self._most_registers, REGISTER_FILE // (kernel.max_threads or MOST_THREADS))
         if ".maxnreg" in directives[:-1]:
             most = min(most, number(directives[directives.index(".maxnreg") + 1]))
         kernel.registers = max(LEAST_REGISTERS, min(count, most))
-
-
-def _parameters(words: list[str]) -> list[Parameter]:
-    """The parameters between the parentheses of a kernel, laid out as their types want."""
-    made: list[Parameter] = []
-    place, start = 0, 0
-    for end in [n for n, word in enumerate(words) if word == ","] + [len(words)]:
-        if not words:
-            break
-        parameter = Declaration(words[start:end])
-        place = -(-place // parameter.align) * parameter.align
-        made.append(Parameter(place, parameter.size))
-        place += parameter.size
-        start = end + 1
-    return made
-
-
-def _direct(kernel: Kernel, words: list[str]) -> None:
-    """Take the directives behind a kernel's parameters."""
-    for place, word in enumerate(words):
-        if word in (".maxntid", ".reqntid", ".reqnctapercluster"):
-            shape = _shape(words[place + 1 :])
-            if word == ".reqnctapercluster":
-                kernel.cluster = shape
-            elif word == ".reqntid":
-                kernel.block = shape
-                kernel.max_threads = shape[0] * shape[1] * shape[2]
-            else:
-                kernel.max_threads = shape[0] * shape[1] * shape[2]
-        elif word == ".maxclusterrank":
-            kernel.max_cluster = number(words[place + 1]) if words[place + 1 :] else 0
-
-
-def _shape(words: list[str]) -> tuple[int, int, int]:
-    """One to three numbers with commas between them."""
-    sizes: list[int] = []
-    for word in words[:5:2]:
-        sizes.append(number(word))
-        if words[len(sizes) * 2 - 1 : len(sizes) * 2] != [","]:
-            break
-    if not sizes or min(sizes) < 1:
-        raise syntax_error(words[0] if words else ".maxntid")
-    x, y, z = [*sizes, 1, 1][:3]
-    return x, y, z

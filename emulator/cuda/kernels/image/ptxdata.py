@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Declaration", "initial", "number"]
+__all__ = ["Declaration", "addresses", "initial", "number"]
 
 #: Fundamental types -> bytes (PTX ISA manual, "Fundamental Types").
 SIZES = {
@@ -24,6 +24,8 @@ SIZES = {
 #: Opaque types, passed and kept as 64-bit handles.
 OPAQUE = {".texref": 8, ".samplerref": 8, ".surfref": 8}
 VECTORS = {".v2": 2, ".v4": 4, ".v8": 8}
+
+POINTER = 8  # bytes
 
 #: A declaration of more is no real one.
 LARGEST = 1 << 40
@@ -98,8 +100,25 @@ def initial(text: str, declaration: Declaration) -> bytes:
     return b"".join(_element(word.strip(), declaration) for word in words)
 
 
+def addresses(text: str, declaration: Declaration) -> list[tuple[int, str, int]]:
+    """The addresses in an initialiser, `generic(name)+4`: see `Variable`. Parts of one, behind
+    masks, are left out."""
+    if declaration.unit != POINTER:
+        return []
+    found = []
+    for index, word in enumerate(text.replace("{", " ").replace("}", " ").split(",")):
+        name, _, offset = "".join(word.split()).partition("+")
+        if name.startswith("generic(") and name.endswith(")"):
+            name = name[len("generic(") : -1]
+        if name[:1].isalpha() or name[:1] in ("_", "$", "%"):
+            found.append((index * POINTER, name, int(offset) if offset.isdecimal() else 0))
+    return found
+
+
 def _element(word: str, declaration: Declaration) -> bytes:
     unit = declaration.unit
+    if "(" in word:  # an address, or part of one behind a mask: 0xFF00(generic(x))
+        return bytes(unit)
     if declaration.kind in (".f32", ".f64") or word[:2].lower() in ("0f", "0d"):
         return _real(word, unit)
     sign = -1 if word[:1] == "-" else 1
