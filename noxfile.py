@@ -61,6 +61,14 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def stress(session: nox.Session) -> None:
+    """Many processes that share a machine's memory, come, go and are killed: the long way."""
+    session.install("-e", ".[test]")
+    tests = ("tests/unit/test_ledger.py", "tests/unit/test_cuda_together.py")
+    session.run("pytest", *tests, *session.posargs, env=os.environ | {"NVEMU_STRESS": "1"})
+
+
+@nox.session
 def symbols(session: nox.Session) -> None:
     """Record the symbol tables anew from Debian's packages; fails where one differs (downloads)."""
     session.install("-e", ".[test]")

@@ -127,11 +127,19 @@ class Ledger:
     # ---- what is held
 
     def held(self, device: Seated) -> int:
-        """Bytes that all live processes hold of a device."""
+        """Bytes that all live processes hold of a device.
+
+        What one gives and another takes in the middle of the sum may be in it twice; where that
+        comes to more than there is, it is made anew while nobody takes.
+        """
         records = self._look()
         if records is None or not records.claimed:
             return 0
-        return sum(map(self._sum, self._columns(device)))
+        held = sum(map(self._sum, self._columns(device)))
+        if held > device.memory.usable:
+            with records:
+                held = sum(map(self._sum, self._columns(device)))
+        return held
 
     def used(self, device: Seated) -> int:
         """Bytes of a device in use: what the scenario says, and what processes hold."""

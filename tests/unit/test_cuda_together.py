@@ -38,7 +38,7 @@ CONTEXT = [device.context_memory for device in Machine(plan_of(SCENARIO)).device
 WORKER = Path(__file__).with_name("cuda_worker.py")
 
 SETTINGS = settings(
-    max_examples=int(os.environ.get("NVEMU_EXAMPLES", "4")),
+    max_examples=40 if "NVEMU_STRESS" in os.environ else 4,
     stateful_step_count=40,
     deadline=None,
     derandomize=True,
@@ -223,5 +223,4 @@ class Machines(RuleBasedStateMachine):
 
 
 def test_processes_that_come_and_go() -> None:
-    """`NVEMU_EXAMPLES` sets how many sequences are drawn."""
     run_state_machine_as_test(Machines, settings=SETTINGS)
