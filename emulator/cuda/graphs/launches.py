@@ -13,10 +13,8 @@ from ..streams.stream import decode
 from .executable import HANDLE_UNUSED, GraphExec, become
 from .nested import Nested
 from .nodekinds import (
-    BATCH,
     CHILD,
     CONDITIONAL,
-    HOST,
     KERNEL,
     MEMCPY,
     MEMSET,
@@ -24,6 +22,7 @@ from .nodekinds import (
     WAIT,
     make,
     make_of_union,
+    spelled,
 )
 from .nodeparams import check_kind
 from .update import Difference, change, pairs
@@ -175,29 +174,12 @@ def _is_refused(old: Any, new: Any) -> bool:
     return False
 
 
-@implements("cuGraphExecKernelNodeSetParams", "cuGraphExecKernelNodeSetParams_v2")
-def set_kernel(cuda: Cuda, h_graph_exec: GraphExec, h_node: Node, node_params: Any) -> None:
-    _set(h_graph_exec, h_node, KERNEL, make(cuda, KERNEL, node_params))
+def set_struct(cuda: Cuda, h_graph_exec: GraphExec, h_node: Node, kind: int, params: Any) -> None:
+    _set(h_graph_exec, h_node, kind, make(cuda, kind, params))
 
 
-@implements("cuGraphExecMemcpyNodeSetParams")
-def set_memcpy(cuda: Cuda, h_graph_exec: GraphExec, h_node: Node, copy_params: Any) -> None:
-    _set(h_graph_exec, h_node, MEMCPY, make(cuda, MEMCPY, copy_params))
-
-
-@implements("cuGraphExecMemsetNodeSetParams")
-def set_memset(cuda: Cuda, h_graph_exec: GraphExec, h_node: Node, memset_params: Any) -> None:
-    _set(h_graph_exec, h_node, MEMSET, make(cuda, MEMSET, memset_params))
-
-
-@implements("cuGraphExecHostNodeSetParams")
-def set_host(cuda: Cuda, h_graph_exec: GraphExec, h_node: Node, node_params: Any) -> None:
-    _set(h_graph_exec, h_node, HOST, make(cuda, HOST, node_params))
-
-
-@implements("cuGraphExecBatchMemOpNodeSetParams")
-def set_batch(cuda: Cuda, h_graph_exec: GraphExec, h_node: Node, node_params: Any) -> None:
-    _set(h_graph_exec, h_node, BATCH, make(cuda, BATCH, node_params))
+for _names, _kind, _params in spelled("cuGraphExec{}NodeSetParams"):
+    implements(*_names, given={"kind": _kind, "params": _params})(set_struct)
 
 
 @implements("cuGraphExecEventRecordNodeSetEvent")

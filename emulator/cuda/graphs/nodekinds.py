@@ -5,6 +5,7 @@ from __future__ import annotations
 from .. import _constants as constants
 from .. import _status as status
 from ..error import CudaError
+from ..library import api
 from ..streams.callbacks import HostCall
 from ..streams.event import EventRecord, EventWait
 from ..streams.memops import BatchMemOp
@@ -12,6 +13,7 @@ from .nested import ChildGraph, Empty
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any, Callable, Optional
 
     from ..library import Cuda
@@ -35,6 +37,7 @@ __all__ = [
     "make",
     "make_of_union",
     "params_of",
+    "spelled",
     "union_of",
 ]
 
@@ -66,7 +69,24 @@ MEMBERS = {
     CONDITIONAL: ("conditional",),
 }
 
+#: Type -> what the functions of its own are called by, and their name for its struct where a node
+#: is added, or changed in a graph that is ready.
+SPELLED = {
+    KERNEL: ("Kernel", "nodeParams"),
+    MEMCPY: ("Memcpy", "copyParams"),
+    MEMSET: ("Memset", "memsetParams"),
+    HOST: ("Host", "nodeParams"),
+    BATCH: ("BatchMemOp", "nodeParams"),
+}
+
 OWNERSHIP_MOVE = 1  # CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE
+
+
+def spelled(form: str) -> Iterator[tuple[list[str], int, str]]:
+    """The functions of this form by type: their names, the type, their name for its struct."""
+    for kind, (name, params) in SPELLED.items():
+        names = (form.format(name), form.format(name) + "_v2")
+        yield [name for name in names if name in api.names], kind, params
 
 
 def _kernel(cuda: Cuda, params: Any) -> Operation:

@@ -9,19 +9,16 @@ from ..error import CudaError
 from ..library import Cuda, api, implements
 from ..streams.event import EventRecord, EventWait
 from .nodekinds import (
-    BATCH,
     CHILD,
-    HOST,
     KERNEL,
     MEM_ALLOC,
     MEM_FREE,
-    MEMCPY,
-    MEMSET,
     RECORD,
     WAIT,
     make,
     make_of_union,
     params_of,
+    spelled,
     union_of,
 )
 
@@ -44,74 +41,30 @@ def check_kind(node: Node, kind: int) -> None:
         raise CudaError(status.INVALID_VALUE)
 
 
-def _get(cuda: Cuda, node: Node, kind: int) -> dict[str, Any]:
-    check_kind(node, kind)
-    return params_of(cuda, node.operation)
+def get_struct(cuda: Cuda, h_node: Node, kind: int) -> dict[str, Any]:
+    check_kind(h_node, kind)
+    return params_of(cuda, h_node.operation)
 
 
-def _set(cuda: Cuda, node: Node, kind: int, params: Any) -> None:
-    check_kind(node, kind)
-    node.operation = make(cuda, kind, params)
+def set_struct(cuda: Cuda, h_node: Node, kind: int, node_params: Any) -> None:
+    check_kind(h_node, kind)
+    h_node.operation = make(cuda, kind, node_params)
 
 
-@implements("cuGraphKernelNodeGetParams", "cuGraphKernelNodeGetParams_v2")
-def get_kernel(cuda: Cuda, h_node: Node) -> dict[str, Any]:
-    return _get(cuda, h_node, KERNEL)
-
-
-@implements("cuGraphKernelNodeSetParams", "cuGraphKernelNodeSetParams_v2")
-def set_kernel(cuda: Cuda, h_node: Node, node_params: Any) -> None:
-    _set(cuda, h_node, KERNEL, node_params)
-
-
-@implements("cuGraphMemcpyNodeGetParams")
-def get_memcpy(cuda: Cuda, h_node: Node) -> dict[str, Any]:
-    return _get(cuda, h_node, MEMCPY)
-
-
-@implements("cuGraphMemcpyNodeSetParams")
-def set_memcpy(cuda: Cuda, h_node: Node, node_params: Any) -> None:
-    _set(cuda, h_node, MEMCPY, node_params)
-
-
-@implements("cuGraphMemsetNodeGetParams")
-def get_memset(cuda: Cuda, h_node: Node) -> dict[str, Any]:
-    return _get(cuda, h_node, MEMSET)
-
-
-@implements("cuGraphMemsetNodeSetParams")
-def set_memset(cuda: Cuda, h_node: Node, node_params: Any) -> None:
-    _set(cuda, h_node, MEMSET, node_params)
-
-
-@implements("cuGraphHostNodeGetParams")
-def get_host(cuda: Cuda, h_node: Node) -> dict[str, Any]:
-    return _get(cuda, h_node, HOST)
-
-
-@implements("cuGraphHostNodeSetParams")
-def set_host(cuda: Cuda, h_node: Node, node_params: Any) -> None:
-    _set(cuda, h_node, HOST, node_params)
-
-
-@implements("cuGraphBatchMemOpNodeGetParams")
-def get_batch(cuda: Cuda, h_node: Node) -> dict[str, Any]:
-    return _get(cuda, h_node, BATCH)
-
-
-@implements("cuGraphBatchMemOpNodeSetParams")
-def set_batch(cuda: Cuda, h_node: Node, node_params: Any) -> None:
-    _set(cuda, h_node, BATCH, node_params)
+for _names, _kind, _ in spelled("cuGraph{}NodeGetParams"):
+    implements(*_names, given={"kind": _kind})(get_struct)
+for _names, _kind, _ in spelled("cuGraph{}NodeSetParams"):
+    implements(*_names, given={"kind": _kind})(set_struct)
 
 
 @implements("cuGraphMemAllocNodeGetParams")
 def get_allocation(cuda: Cuda, h_node: Node) -> dict[str, Any]:
-    return _get(cuda, h_node, MEM_ALLOC)
+    return get_struct(cuda, h_node, MEM_ALLOC)
 
 
 @implements("cuGraphMemFreeNodeGetParams")
 def get_free(cuda: Cuda, h_node: Node) -> int:
-    return int(_get(cuda, h_node, MEM_FREE)["dptr"])
+    return int(get_struct(cuda, h_node, MEM_FREE)["dptr"])
 
 
 @implements("cuGraphChildGraphNodeGetGraph")

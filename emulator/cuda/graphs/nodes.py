@@ -9,16 +9,12 @@ from ..streams.event import EventRecord, EventWait
 from .handles import edges_at, given
 from .nested import Empty
 from .nodekinds import (
-    BATCH,
     CONDITIONAL,
-    HOST,
-    KERNEL,
     MEM_ALLOC,
-    MEMCPY,
-    MEMSET,
     child,
     make,
     make_of_union,
+    spelled,
     union_of,
 )
 
@@ -52,11 +48,6 @@ def _before(
     return before
 
 
-def _add(cuda: Cuda, graph: Graph, handles: Handles, count: int, kind: int, params: Any) -> Node:
-    before = _before(cuda, graph, handles, count)
-    return _added(graph, make(cuda, kind, params), before)
-
-
 def _added(graph: Graph, operation: Operation, before: dict[Node, Edge]) -> Node:
     with graph.cuda.lock:
         operation.enter(graph)
@@ -68,32 +59,20 @@ def add_empty(cuda: Cuda, h_graph: Graph, dependencies: Handles, num_dependencie
     return _added(h_graph, Empty(), _before(cuda, h_graph, dependencies, num_dependencies))
 
 
-@implements("cuGraphAddKernelNode", "cuGraphAddKernelNode_v2", nullable=NULLABLE)
-def add_kernel(
-    cuda: Cuda, h_graph: Graph, dependencies: Handles, num_dependencies: int, node_params: Any
+def add_struct(
+    cuda: Cuda,
+    h_graph: Graph,
+    dependencies: Handles,
+    num_dependencies: int,
+    kind: int,
+    params: Any,
 ) -> Node:
-    return _add(cuda, h_graph, dependencies, num_dependencies, KERNEL, node_params)
+    before = _before(cuda, h_graph, dependencies, num_dependencies)
+    return _added(h_graph, make(cuda, kind, params), before)
 
 
-@implements("cuGraphAddMemcpyNode", nullable=NULLABLE)
-def add_memcpy(
-    cuda: Cuda, h_graph: Graph, dependencies: Handles, num_dependencies: int, copy_params: Any
-) -> Node:
-    return _add(cuda, h_graph, dependencies, num_dependencies, MEMCPY, copy_params)
-
-
-@implements("cuGraphAddMemsetNode", nullable=NULLABLE)
-def add_memset(
-    cuda: Cuda, h_graph: Graph, dependencies: Handles, num_dependencies: int, memset_params: Any
-) -> Node:
-    return _add(cuda, h_graph, dependencies, num_dependencies, MEMSET, memset_params)
-
-
-@implements("cuGraphAddHostNode", nullable=NULLABLE)
-def add_host(
-    cuda: Cuda, h_graph: Graph, dependencies: Handles, num_dependencies: int, node_params: Any
-) -> Node:
-    return _add(cuda, h_graph, dependencies, num_dependencies, HOST, node_params)
+for _names, _kind, _params in spelled("cuGraphAdd{}Node"):
+    implements(*_names, nullable=NULLABLE, given={"kind": _kind, "params": _params})(add_struct)
 
 
 @implements("cuGraphAddChildGraphNode", nullable=NULLABLE)
@@ -120,13 +99,6 @@ def add_wait(
     return _added(h_graph, EventWait(event), before)
 
 
-@implements("cuGraphAddBatchMemOpNode", nullable=NULLABLE)
-def add_batch(
-    cuda: Cuda, h_graph: Graph, dependencies: Handles, num_dependencies: int, node_params: Any
-) -> Node:
-    return _add(cuda, h_graph, dependencies, num_dependencies, BATCH, node_params)
-
-
 # There are no external semaphores here: what a program names is none (see external.py).
 @implements(
     "cuGraphAddExternalSemaphoresSignalNode",
@@ -141,7 +113,7 @@ def add_semaphores() -> Node:
 def add_allocation(
     cuda: Cuda, h_graph: Graph, dependencies: Handles, num_dependencies: int, node_params: Any
 ) -> tuple[Node, dict[str, int]]:
-    node = _add(cuda, h_graph, dependencies, num_dependencies, MEM_ALLOC, node_params)
+    node = add_struct(cuda, h_graph, dependencies, num_dependencies, MEM_ALLOC, node_params)
     return node, {"dptr": node_params.dptr}
 
 
