@@ -62,14 +62,13 @@ class Function:
         kernel: what its image says of it.
         settings: the attributes that a program has set.
         is_loaded: whether its code is on the device (lazy loading).
-        cache, banks: its preferred cache configuration, and its shared memory's.
         argument_size: bytes of the buffer that holds all arguments.
         limits: what its device allows.
         old: what the calls before CUDA 4 prepare for its launch (`oldlaunches.py`); None else.
     """
 
     __slots__ = (
-        *("_by_registers", "argument_size", "banks", "cache", "context", "is_loaded", "kernel"),
+        *("_by_registers", "argument_size", "context", "is_loaded", "kernel"),
         *("limits", "module", "name", "old", "settings", "text"),
     )
 
@@ -83,8 +82,6 @@ class Function:
         self.name = kernel.name
         self.settings: dict[int, int] = {}
         self.is_loaded = False
-        self.cache = 0
-        self.banks = 0
         self.old: Any = None
         self.text: Any = None
 

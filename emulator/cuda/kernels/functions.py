@@ -69,13 +69,7 @@ def is_loaded(function: Function) -> int:
     return int(function.is_loaded)
 
 
-@implements("cuFuncSetCacheConfig")
-def set_cache_config(cuda: Cuda, hfunc: Function, config: int) -> None:
+@implements("cuFuncSetCacheConfig", "cuFuncSetSharedMemConfig")
+def prefer(cuda: Cuda, hfunc: Function) -> None:
+    """Preferences, which no function tells again."""
     _check(cuda, hfunc)
-    hfunc.cache = config
-
-
-@implements("cuFuncSetSharedMemConfig")
-def set_shared_config(cuda: Cuda, hfunc: Function, config: int) -> None:
-    _check(cuda, hfunc)
-    hfunc.banks = config

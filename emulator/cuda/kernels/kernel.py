@@ -32,14 +32,12 @@ class Kernel:
 
     Attributes:
         settings: by device, the attributes that a program has set.
-        cache: by device, the preferred cache configuration.
     """
 
     def __init__(self, library: CodeLibrary, name: str) -> None:
         self.library = library
         self.name = name
         self.settings: dict[Device, dict[int, int]] = {}
-        self.cache: dict[Device, int] = {}
         self.text: Any = None
 
     def __str__(self) -> str:

@@ -43,9 +43,9 @@ def set_attribute(attrib: int, val: int, kernel: Kernel, dev: Device) -> None:
 
 
 @implements("cuKernelSetCacheConfig")
-def set_cache_config(kernel: Kernel, config: int, dev: Device) -> None:
+def prefer(kernel: Kernel, dev: Device) -> None:
+    """A preference, which no function tells again."""
     kernel.description(dev)
-    kernel.cache[dev] = config
 
 
 def _parameters(kernel: Kernel) -> list[Parameter]:
