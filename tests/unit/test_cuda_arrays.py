@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
 from ctypes import byref, c_size_t
 from typing import Any
 
 import pytest
 from cuda_client import Client, refused
 
-import emulator
-from emulator import Gpu, Scenario
 from emulator.cuda import _constants as c
 from emulator.cuda import api
 
 HOST, DEVICE, ARRAY, UNIFIED = 1, 2, 3, 4
-
-
-@pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    with emulator.emulate(Scenario(gpus=[Gpu("h100-sxm5-80gb")])):
-        client = Client()
-        client.cuInit(0)
-        client.handle("cuCtxCreate_v2", 0, 0)
-        yield client
 
 
 def describe(

@@ -6,7 +6,7 @@ import ctypes
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from ctypes import c_int, c_size_t, c_uint, c_void_p
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -14,30 +14,13 @@ from subprocess import CompletedProcess
 import pytest
 from cuda_client import Client, StatusError, refused
 
-import emulator
-from emulator import Gpu, Machine, Scenario
+from emulator import Gpu, Scenario
 from emulator.cuda.streams import worker
 from emulator.stubfiles import stub
 
 DRIVER = "550.163.01"
 HOST_FUNCTION = ctypes.CFUNCTYPE(None, c_void_p)
 STREAM_CALLBACK = ctypes.CFUNCTYPE(None, c_void_p, c_int, c_void_p)
-
-
-@pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    with emulator.emulate(Scenario(gpus=[Gpu("h100-sxm5-80gb")])) as machine:
-        yield machine
-
-
-@pytest.fixture
-def client(machine: Machine) -> Client:
-    assert machine
-    client = Client()
-    client.cuInit(0)
-    client.handle("cuCtxCreate_v2", 0, 0)
-    return client
 
 
 def stream(client: Client) -> c_void_p:

@@ -4,34 +4,16 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from ctypes import byref, c_int, c_size_t, c_uint, c_uint64, c_void_p
 
 import pytest
 from cuda_client import Client, StatusError, refused
 
-import emulator
-from emulator import Gpu, Machine, Scenario
 from emulator.cuda import api
 
 GLOBAL, THREAD_LOCAL, RELAXED = range(3)
 NON_BLOCKING = EXTERNAL = 1
-
-
-@pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    with emulator.emulate(Scenario(gpus=[Gpu("h100-sxm5-80gb")])) as machine:
-        yield machine
-
-
-@pytest.fixture
-def client(machine: Machine) -> Client:
-    assert machine
-    client = Client()
-    client.cuInit(0)
-    client.handle("cuCtxCreate_v2", 0, 0)
-    return client
 
 
 @pytest.fixture

@@ -3,36 +3,17 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
 from ctypes import byref, c_size_t, c_uint, c_uint64, c_void_p
 from typing import Any
 
 import pytest
 from cuda_client import Client, refused
 
-import emulator
-from emulator import Gpu, Machine, Scenario
 from emulator.cuda import api
 
 CONDITIONAL = 13
 IF, WHILE, SWITCH = range(3)
 ASSIGN_DEFAULT = 1
-
-
-@pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    with emulator.emulate(Scenario(gpus=[Gpu("h100-sxm5-80gb")])) as machine:
-        yield machine
-
-
-@pytest.fixture
-def client(machine: Machine) -> Client:
-    assert machine
-    client = Client()
-    client.cuInit(0)
-    client.handle("cuCtxCreate_v2", 0, 0)
-    return client
 
 
 @pytest.fixture

@@ -28,15 +28,6 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
 
 
 @pytest.fixture
-def client(machine: Machine) -> Client:
-    assert machine
-    client = Client()
-    client.cuInit(0)
-    client.handle("cuCtxCreate_v2", 0, 0)
-    return client
-
-
-@pytest.fixture
 def word(client: Client) -> c_uint:
     address = client.handle("cuMemAlloc_v2", 64)
     client.cuMemsetD32_v2(c_size_t(address), 0, 16)

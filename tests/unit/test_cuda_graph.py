@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from ctypes import byref, c_int, c_size_t, c_uint, c_uint64, c_void_p
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import emulator
-from emulator import Gpu, Machine, Scenario
+from emulator import Gpu, Scenario
 from emulator.cuda import api
 from emulator.cuda.streams.operation import Operation
 from emulator.cuda.streams.stream import Stream
@@ -23,30 +23,6 @@ from emulator.cuda.streams.stream import Stream
 HOST_FUNCTION = ctypes.CFUNCTYPE(None, c_void_p)
 MEMCPY, MEMSET, HOST, CHILD, EMPTY, WAIT, RECORD = range(1, 8)
 MEM_ALLOC, MEM_FREE, BATCH, CONDITIONAL = range(10, 14)
-
-
-@pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    with emulator.emulate(Scenario(gpus=[Gpu("h100-sxm5-80gb", count=2)])) as machine:
-        yield machine
-
-
-@pytest.fixture
-def client(machine: Machine) -> Client:
-    assert machine
-    client = Client()
-    client.cuInit(0)
-    client.handle("cuCtxCreate_v2", 0, 0)
-    return client
-
-
-@pytest.fixture
-def words(client: Client) -> ctypes.Array[c_uint]:
-    """Sixteen words of device memory, all zero, in reach of the test."""
-    address = client.handle("cuMemAlloc_v2", 64)
-    client.cuMemsetD32_v2(c_size_t(address), 0, 16)
-    return (c_uint * 16).from_address(address)
 
 
 def new(client: Client) -> c_void_p:

@@ -6,7 +6,7 @@ import contextlib
 import ctypes
 import os
 import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from ctypes import byref, c_size_t, c_uint
 from itertools import pairwise
 
@@ -14,8 +14,6 @@ import pytest
 from cuda_client import Client, StatusError, in_child, refused
 from device_images import image
 
-import emulator
-from emulator import Gpu, Machine, Scenario
 from emulator.cuda import _constants as c
 from emulator.cuda.library import Cuda, CudaError
 from emulator.cuda.memory.space import Space
@@ -23,22 +21,6 @@ from emulator.runtime import boot
 
 MIB = 1 << 20
 GIB = 1 << 30
-
-
-@pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    with emulator.emulate(Scenario(gpus=[Gpu("h100-sxm5-80gb", count=2)])) as machine:
-        yield machine
-
-
-@pytest.fixture
-def client(machine: Machine) -> Client:
-    assert machine
-    client = Client()
-    client.cuInit(0)
-    client.handle("cuCtxCreate_v2", 0, 0)
-    return client
 
 
 def free(client: Client) -> int:

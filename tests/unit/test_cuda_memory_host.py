@@ -4,26 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-from collections.abc import Iterator
 from ctypes import byref, c_int, c_size_t, c_uint
 
 import pytest
 from cuda_client import Client, refused
 
-import emulator
-from emulator import Gpu, Scenario
 from emulator.cuda import _constants as c
 from emulator.cuda import api
-
-
-@pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    with emulator.emulate(Scenario(gpus=[Gpu("h100-sxm5-80gb", count=2)])):
-        client = Client()
-        client.cuInit(0)
-        client.handle("cuCtxCreate_v2", 0, 0)
-        yield client
 
 
 def free(client: Client) -> int:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Iterator
 from ctypes import byref, c_int, c_size_t, c_uint, c_ulonglong, c_void_p
 
-import pytest
 from cuda_client import Client, in_child, refused
 
 import emulator
@@ -17,30 +15,6 @@ from emulator.cuda import api
 NON_BLOCKING = 1
 LEGACY, PER_THREAD = c_void_p(1), c_void_p(2)
 GEQ, EQ, AND, NOR = range(4)
-
-
-@pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    with emulator.emulate(Scenario(gpus=[Gpu("h100-sxm5-80gb", count=2)])) as machine:
-        yield machine
-
-
-@pytest.fixture
-def client(machine: Machine) -> Client:
-    assert machine
-    client = Client()
-    client.cuInit(0)
-    client.handle("cuCtxCreate_v2", 0, 0)
-    return client
-
-
-@pytest.fixture
-def words(client: Client) -> ctypes.Array[c_uint]:
-    """Sixteen words of device memory, all zero, in reach of the test."""
-    address = client.handle("cuMemAlloc_v2", 64)
-    client.cuMemsetD32_v2(c_size_t(address), 0, 16)
-    return (c_uint * 16).from_address(address)
 
 
 def stream(client: Client, flags: int = 0) -> c_void_p:

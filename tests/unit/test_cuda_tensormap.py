@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from ctypes import addressof, c_int, c_size_t, c_uint32, c_uint64, create_string_buffer, string_at
 from typing import Any
 
@@ -15,16 +14,6 @@ from emulator import Gpu, Scenario
 UINT8, UINT32, FLOAT16, FLOAT32 = 0, 2, 6, 7
 U4_ALIGN8, U4_ALIGN16, U6_ALIGN16 = 13, 14, 15
 ADDRESS = 0x7F0000000000
-
-
-@pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    with emulator.emulate(Scenario(gpus=[Gpu("h100-sxm5-80gb")])):
-        client = Client()
-        client.cuInit(0)
-        client.handle("cuCtxCreate_v2", 0, 0)
-        yield client
 
 
 class Map:

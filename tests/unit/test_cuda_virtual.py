@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterator
 from ctypes import byref, c_int, c_size_t, c_ulonglong
 from typing import Any
 
@@ -21,16 +20,6 @@ from emulator.runtime import boot
 
 STEP = 2 << 20
 FREE_PLACE = 1 << 44  # far from where systems put programs and libraries
-
-
-@pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    with emulator.emulate(Scenario(gpus=[Gpu("h100-sxm5-80gb", count=2)])):
-        client = Client()
-        client.cuInit(0)
-        client.handle("cuCtxCreate_v2", 0, 0)
-        yield client
 
 
 def free(client: Client) -> int:
