@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Sequence
 from ctypes import byref, c_int, c_size_t, c_uint, c_uint64, c_void_p
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cuda_client import Client, refused
+from graph_client import (
+    array,
+    context,
+    copying,
+    edges,
+    empty,
+    launch,
+    memcpy,
+    memset,
+    new,
+    nodes,
+    ready,
+    setting,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,79 +35,6 @@ from emulator.cuda.streams.stream import Stream
 HOST_FUNCTION = ctypes.CFUNCTYPE(None, c_void_p)
 MEMCPY, MEMSET, HOST, CHILD, EMPTY, WAIT, RECORD = range(1, 8)
 MEM_ALLOC, MEM_FREE, BATCH, CONDITIONAL = range(10, 14)
-
-
-def new(client: Client) -> c_void_p:
-    return c_void_p(client.handle("cuGraphCreate", 0))
-
-
-def array(nodes: Sequence[c_void_p]) -> Any:
-    return (c_void_p * len(nodes))(*nodes)
-
-
-def empty(client: Client, graph: c_void_p, *before: c_void_p) -> c_void_p:
-    return c_void_p(
-        client.handle("cuGraphAddEmptyNode", graph, array(before), c_size_t(len(before)))
-    )
-
-
-def setting(words: ctypes.Array[c_uint], index: int, value: int, count: int = 1) -> Any:
-    return api.types["CUDA_MEMSET_NODE_PARAMS"](
-        dst=ctypes.addressof(words) + 4 * index,
-        value=value,
-        elementSize=4,
-        width=count,
-        height=1,
-    )
-
-
-def context(client: Client) -> c_void_p:
-    return c_void_p(client.handle("cuCtxGetCurrent"))
-
-
-def memset(client: Client, graph: c_void_p, params: Any, *before: c_void_p) -> c_void_p:
-    arguments = (graph, array(before), c_size_t(len(before)), byref(params), context(client))
-    return c_void_p(client.handle("cuGraphAddMemsetNode", *arguments))
-
-
-def copying(words: ctypes.Array[c_uint], to: int, at: int) -> Any:
-    start = ctypes.addressof(words)
-    return api.types["CUDA_MEMCPY3D"](
-        srcMemoryType=2,
-        srcDevice=start + 4 * at,
-        dstMemoryType=2,
-        dstDevice=start + 4 * to,
-        WidthInBytes=4,
-        Height=1,
-        Depth=1,
-    )
-
-
-def memcpy(client: Client, graph: c_void_p, params: Any, *before: c_void_p) -> c_void_p:
-    arguments = (graph, array(before), c_size_t(len(before)), byref(params), context(client))
-    return c_void_p(client.handle("cuGraphAddMemcpyNode", *arguments))
-
-
-def ready(client: Client, graph: c_void_p, flags: int = 0) -> c_void_p:
-    return c_void_p(client.handle("cuGraphInstantiateWithFlags", graph, c_uint64(flags)))
-
-
-def launch(client: Client, made: c_void_p) -> None:
-    client.cuGraphLaunch(made, None)
-    client.cuStreamSynchronize(None)
-
-
-def nodes(client: Client, function: str, of: c_void_p, room: int = 16) -> list[int]:
-    found, count = (c_size_t * room)(*[7] * room), c_size_t(room)
-    getattr(client, function)(of, found, byref(count))
-    assert not any(found[count.value :])
-    return list(found[: count.value])
-
-
-def edges(client: Client, graph: c_void_p) -> set[tuple[int, int]]:
-    starts, ends, count = (c_size_t * 16)(), (c_size_t * 16)(), c_size_t(16)
-    client.cuGraphGetEdges(graph, starts, ends, byref(count))
-    return set(zip(starts[: count.value], ends[: count.value], strict=True))
 
 
 def test_nodes_and_edges(client: Client) -> None:
@@ -262,37 +201,6 @@ def test_disabled_nodes(client: Client, words: ctypes.Array[c_uint]) -> None:
     assert words[0] == 5
     with refused("INVALID_VALUE"):
         client.cuGraphNodeSetEnabled(made, nothing, 0)
-
-
-def update(client: Client, made: c_void_p, graph: c_void_p) -> tuple[int, int, int]:
-    info = api.types["CUgraphExecUpdateResultInfo"]()
-    status = client.library.cuGraphExecUpdate_v2(made, graph, byref(info))
-    assert status == (910 if info.result else 0)
-    node, result = c_size_t(), c_int()
-    client.library.cuGraphExecUpdate(made, graph, byref(node), byref(result))
-    assert (node.value, result.value) == (info.errorNode or 0, info.result)
-    return info.result, info.errorNode or 0, info.errorFromNode or 0
-
-
-def test_becoming_another_graph(client: Client, words: ctypes.Array[c_uint]) -> None:
-    graph, other = new(client), new(client)
-    first = memset(client, graph, setting(words, 0, 5))
-    memset(client, graph, setting(words, 1, 5), first)
-    made = ready(client, graph)
-    start = memset(client, other, setting(words, 0, 6))
-    end = memset(client, other, setting(words, 1, 6), start)
-    assert update(client, made, other) == (0, 0, 0)
-    launch(client, made)
-    assert list(words[:2]) == [6, 6]
-    client.cuGraphRemoveDependencies(other, array([start]), array([end]), 1)
-    assert update(client, made, other)[0] == 2  # TOPOLOGY_CHANGED
-    client.cuGraphDestroyNode(start)
-    assert update(client, made, other)[0] == 2
-    strange = empty(client, other)
-    client.cuGraphAddDependencies(other, array([strange]), array([end]), 1)
-    assert update(client, made, other) == (3, strange.value, 0)  # NODE_TYPE_CHANGED
-    launch(client, made)
-    assert list(words[:2]) == [6, 6]
 
 
 def test_nodes_of_any_type_by_one_function(client: Client, words: ctypes.Array[c_uint]) -> None:
@@ -674,80 +582,3 @@ def test_circles_are_found(pairs: list[tuple[int, int]]) -> None:
             for number in range(7):
                 if number == end or end in before[number]:
                     before[number] |= {start, *before[start]}
-
-
-def forked(client: Client, words: ctypes.Array[c_uint], value: int, *, swapped: bool) -> c_void_p:
-    """A capture of two streams, whose calls come in one order or the other."""
-    first, second = (c_void_p(client.handle("cuStreamCreate", 1)) for _ in range(2))
-    fork, join = (c_void_p(client.handle("cuEventCreate", 2)) for _ in range(2))
-    address = ctypes.addressof(words)
-    client.cuStreamBeginCapture_v2(first, 2)
-    client.cuMemsetD32Async(c_size_t(address), value, c_size_t(1), first)
-    client.cuEventRecord(fork, first)
-    client.cuStreamWaitEvent(second, fork, 0)
-    work = [
-        lambda: client.cuMemsetD32Async(c_size_t(address + 4), value + 1, c_size_t(1), first),
-        lambda: client.cuMemcpyDtoDAsync_v2(
-            c_size_t(address + 8), c_size_t(address), c_size_t(4), second
-        ),
-    ]
-    for step in reversed(work) if swapped else work:
-        step()
-    client.cuEventRecord(join, second)
-    client.cuStreamWaitEvent(first, join, 0)
-    client.cuMemsetD32Async(c_size_t(address + 12), value + 3, c_size_t(1), first)
-    graph = c_void_p()
-    client.cuStreamEndCapture(first, byref(graph))
-    return graph
-
-
-def test_an_update_with_another_interleaving_of_streams(
-    client: Client, words: ctypes.Array[c_uint]
-) -> None:
-    made = ready(client, forked(client, words, 10, swapped=False))
-    assert update(client, made, forked(client, words, 20, swapped=True)) == (0, 0, 0)
-    launch(client, made)
-    assert list(words[:4]) == [20, 21, 20, 23]
-
-
-def test_what_an_update_cannot_change(client: Client, words: ctypes.Array[c_uint]) -> None:
-    page = client.handle("cuMemAllocHost_v2", c_size_t(64))
-    graph = new(client)
-    copy = memcpy(client, graph, copying(words, to=1, at=0))
-    fill = memset(client, graph, setting(words, 0, 5), copy)
-    rows = setting(words, 4, 5)
-    rows.height, rows.pitch = 2, 8
-    last = memset(client, graph, rows, fill)
-    made = ready(client, graph)
-
-    def other(**changed: Any) -> tuple[int, int, int]:
-        graph = new(client)
-        copy = memcpy(client, graph, changed.get("copy", copying(words, to=1, at=0)))
-        fill = memset(client, graph, changed.get("fill", setting(words, 0, 5)), copy)
-        last = memset(client, graph, changed.get("rows", rows), fill)
-        nodes = {copy.value: 1, fill.value: 2, last.value: 3, 0: 0}
-        result, node, start = update(client, made, graph)
-        return result, nodes[node], start
-
-    from_host = copying(words, to=1, at=0)
-    from_host.srcMemoryType, from_host.srcHost = 1, page
-    assert other(copy=from_host) == (5, 1, 0)  # PARAMETERS_CHANGED
-    assert other(fill=setting(words, 0, 5, count=2)) == (0, 0, 0)
-    more = setting(words, 4, 6)
-    more.height, more.pitch = 3, 8
-    assert other(rows=more) == (5, 3, 0)
-    more.height = 2
-    assert other(rows=more) == (0, 0, 0)
-    here = context(client)
-    for params in (from_host, api.types["CUDA_MEMCPY3D"](srcMemoryType=2, dstMemoryType=2)):
-        with refused("INVALID_VALUE"):
-            client.cuGraphExecMemcpyNodeSetParams(made, copy, byref(params), here)
-    more.height = 3
-    with refused("INVALID_VALUE"):
-        client.cuGraphExecMemsetNodeSetParams(made, last, byref(more), here)
-    client.handle("cuCtxCreate_v2", 0, 1)
-    there = client.handle("cuMemAlloc_v2", 64)
-    elsewhere = setting(words, 0, 5)
-    elsewhere.dst = there
-    client.handle("cuCtxPopCurrent_v2")
-    assert other(fill=elsewhere) == (5, 2, 0)
