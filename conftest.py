@@ -32,9 +32,11 @@ NVEMU = (
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _said_as_at_a_desk() -> Iterator[None]:
-    """What a test starts prints the same everywhere: pytest says more on a CI machine, and tables
-    are as wide as COLUMNS, which pytest-xdist sets."""
+def _as_at_a_desk() -> Iterator[None]:
+    """What a test starts behaves the same everywhere: pytest says more on a CI machine, tables are
+    as wide as COLUMNS, which pytest-xdist sets, and a shell's background job ignores Ctrl-C."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.MonkeyPatch.context() as patch:
         for name in ("CI", "BUILD_NUMBER", "COLUMNS"):
             patch.delenv(name, raising=False)

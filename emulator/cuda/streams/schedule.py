@@ -155,7 +155,7 @@ class Schedule:
         try:
             return bool(stream.context.error) or operation.ready()
         except CudaError as error:
-            stream.context.error = error.code
+            stream.context.fail(error.code)
             return True
 
     def _do(self, stream: Stream, work: Work) -> None:
@@ -284,4 +284,4 @@ def perform(context: Context, operation: Operation) -> None:
         if not context.error or operation.heedless:
             operation.run()
     except CudaError as error:
-        context.error = error.code
+        context.fail(error.code)

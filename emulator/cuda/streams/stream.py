@@ -92,7 +92,7 @@ class Stream:
                 return False
             operation.run()
         except CudaError as error:
-            self.context.error = error.code
+            self.context.fail(error.code)
         finally:
             self.busy.release()
             if self.schedule.pending or self.schedule.gates:  # threads that came meanwhile
