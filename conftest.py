@@ -23,6 +23,9 @@ Done = subprocess.CompletedProcess[str]
 ROOT = Path(__file__).resolve().parent
 TIMEOUT = 60  # seconds after which a program hangs
 
+#: What Python does with signals that a shell or nohup has a job in the background ignore.
+USUAL = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+
 #: The command `nvemu` of this tree, without a variable that the programs it runs would inherit.
 NVEMU = (
     sys.executable,
@@ -34,9 +37,10 @@ NVEMU = (
 @pytest.fixture(scope="session", autouse=True)
 def _as_at_a_desk() -> Iterator[None]:
     """What a test starts behaves the same everywhere: pytest says more on a CI machine, tables are
-    as wide as COLUMNS, which pytest-xdist sets, and a shell's background job ignores Ctrl-C."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    as wide as COLUMNS, which pytest-xdist sets, and jobs in the background ignore signals."""
+    for number, handler in USUAL.items():
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
     with pytest.MonkeyPatch.context() as patch:
         for name in ("CI", "BUILD_NUMBER", "COLUMNS"):
             patch.delenv(name, raising=False)
