@@ -80,10 +80,13 @@ class Seen(NamedTuple):
 
 
 def watch(testbed: Testbed, row: dict[str, Any]) -> dict[str, Seen]:
-    """Run both clients at the same time. A row that has a `later` lets them ask again then."""
+    """Run both clients, which ask one after the other: what one holds, the other sees. A row that
+    has a `later` lets them ask again then."""
     with ExitStack() as stack:
-        clients = {name: stack.enter_context(start(testbed, name, row)) for name in LIBRARIES}
-        lines = {name: until_it_waits(client) for name, client in clients.items()}
+        clients, lines = {}, {}
+        for name in LIBRARIES:
+            clients[name] = stack.enter_context(start(testbed, name, row))
+            lines[name] = until_it_waits(clients[name])
         if "later" in row:
             testbed.control.advance(row["later"]["after"])
         return {name: ended(client, lines[name]) for name, client in clients.items()}
