@@ -10,10 +10,13 @@ piece of memory that was shown to other processes has not been freed.
 
 from __future__ import annotations
 
+import ctypes
 import os
 from _struct import Struct
 from resource import RLIM_INFINITY, RLIMIT_FSIZE, getrlimit
 
+from .. import _status as status
+from ..error import CudaError
 from . import mapping
 from .ranges import Ranges
 from .space import Space
@@ -149,11 +152,19 @@ class File:
         where = TICKETS + slot * TICKET.size
         return where < DATA and os.pread(self.fd, TICKET.size, where) == TICKET.pack(number)
 
-    def copy(self) -> int:
-        """A descriptor more of it, the program's to close; OSError where it cannot be had."""
-        if not self.is_open:
-            raise OSError
-        return os.dup(self.fd)
+    def export(self, address: int) -> None:
+        """Write a descriptor more of it, the program's to close, to an address.
+
+        Raises:
+            CudaError: OPERATING_SYSTEM where it cannot be had.
+        """
+        try:
+            descriptor = os.dup(self.fd) if self.is_open else -1
+        except OSError:
+            descriptor = -1
+        if descriptor < 0:
+            raise CudaError(status.OPERATING_SYSTEM)
+        ctypes.c_int.from_address(address).value = descriptor
 
     def reaches(self, end: int) -> bool:
         """Whether it has bytes as far as that: beyond them a mapping would kill."""

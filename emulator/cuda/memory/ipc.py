@@ -196,11 +196,7 @@ def close_handle(cuda: Cuda, dptr: int) -> None:
 def export_pool(cuda: Cuda, handle_out: int, pool: Pool, handle_type: int, flags: int) -> None:
     if handle_out < NULL_PAGE or flags or handle_type != FD or pool.file is None or pool.imported:
         raise CudaError(status.INVALID_VALUE)
-    try:
-        descriptor = pool.file.copy()
-    except OSError:
-        raise CudaError(status.OPERATING_SYSTEM) from None
-    ctypes.c_int.from_address(handle_out).value = descriptor
+    pool.file.export(handle_out)
 
 
 @implements("cuMemPoolImportFromShareableHandle")

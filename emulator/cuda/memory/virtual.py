@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 
 from ...api import NULL_PAGE
@@ -161,11 +160,7 @@ def export(shareable_handle: int, handle: Any, handle_type: int, flags: int) -> 
     memory = _memory(handle)
     if shareable_handle < NULL_PAGE or flags or handle_type != FD or not memory.handle_types & FD:
         raise CudaError(status.INVALID_VALUE)
-    try:
-        descriptor = memory.file.copy()
-    except OSError:
-        raise CudaError(status.OPERATING_SYSTEM) from None
-    ctypes.c_int.from_address(shareable_handle).value = descriptor
+    memory.file.export(shareable_handle)
 
 
 @implements("cuMemImportFromShareableHandle")
