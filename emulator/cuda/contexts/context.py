@@ -35,6 +35,7 @@ the failure of its device.
 
 from __future__ import annotations
 
+import itertools
 from _thread import _local
 
 from ...machine.ledger import TakenError
@@ -195,12 +196,7 @@ class Contexts:
         self._threads = _local()
         self._primary: dict[Any, Context] = {}
         self._alive: dict[Context, None] = {}
-        self._count = 0
-
-    def count(self) -> int:
-        """A number that no context has had yet."""
-        self._count += 1
-        return self._count
+        self.count = itertools.count(1).__next__  # what no context has had yet
 
     @property
     def stack(self) -> list[Context]:

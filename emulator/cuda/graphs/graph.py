@@ -7,6 +7,8 @@ added, which breaks ties in the order in which they are done.
 
 from __future__ import annotations
 
+import itertools
+
 from .. import _status as status
 from .._constants import (
     GRAPH_NODE_TYPE_MEM_ALLOC,
@@ -282,12 +284,7 @@ class Graphs:
     """The graphs of a process: they belong to no context."""
 
     def __init__(self, cuda: Cuda) -> None:
-        self._count = 0
-
-    def count(self) -> int:
-        """A number that no graph of the process has had yet."""
-        self._count += 1
-        return self._count
+        self.count = itertools.count(1).__next__  # what no graph has had yet
 
     def end(self) -> None:
         """Another scenario begins: its handles are new."""

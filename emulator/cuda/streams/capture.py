@@ -11,6 +11,7 @@ cuStreamBeginCapture and that function.
 
 from __future__ import annotations
 
+import itertools
 from _thread import _local, get_ident
 
 from .. import _status as status
@@ -51,12 +52,7 @@ class Modes:
 
     def __init__(self, cuda: Cuda) -> None:
         self._threads = _local()
-        self._count = 0
-
-    def count(self) -> int:
-        """A number that no capture of the process has had yet."""
-        self._count += 1
-        return self._count
+        self.count = itertools.count(1).__next__  # what no capture has had yet
 
     @property
     def mode(self) -> int:

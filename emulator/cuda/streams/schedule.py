@@ -14,6 +14,8 @@ A legacy default stream waits for all blocking streams of its context, and they 
 
 from __future__ import annotations
 
+import itertools
+
 # The C side of `collections`, which imports more.
 from _collections import deque  # type: ignore[import-not-found]
 from _thread import allocate_lock
@@ -77,12 +79,7 @@ class Schedule:
         self._calls: deque[Any] = deque()  # the caller's to make: functions and their arguments
         self._caller = Worker(self._call, cuda.say_once)
         self._poller = Worker(self._poll, cuda.say_once)
-        self._count = 0
-
-    def count(self) -> int:
-        """A number that no stream of the process has had yet."""
-        self._count += 1
-        return self._count
+        self.count = itertools.count(1).__next__  # what no stream has had yet
 
     def end(self) -> None:
         """Another scenario begins: nothing goes on."""
