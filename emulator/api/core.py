@@ -79,7 +79,7 @@ class Handler:
         sizes: bool,
         nullable: Sequence[str],
         raw: Sequence[str],
-        given: Mapping[str, Union[str, int]],
+        given: Mapping[str, Union[str, int, None]],
     ) -> None:
         code = answer.__code__
         self.answer = answer
@@ -309,7 +309,7 @@ class Api:
         sizes: bool = False,
         nullable: Sequence[str] = (),
         raw: Sequence[str] = (),
-        given: Mapping[str, Union[str, int]] = {},
+        given: Mapping[str, Union[str, int, None]] = {},
     ) -> Callable[[Decorated], Decorated]:
         """Answer the functions `names` with the decorated one.
 
@@ -327,7 +327,7 @@ class Api:
             raw: C parameters that are handed over as the words they are, unchecked; an output is
                 the handler's to write.
             given: what the handler takes by names of its own, where it answers functions that are
-                alike: a number, or a C parameter.
+                alike: a number, None, or a C parameter.
         """
 
         def register(answer: Decorated) -> Decorated:

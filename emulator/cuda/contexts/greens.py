@@ -6,7 +6,7 @@ from ...api import NULL
 from .. import _status as status
 from .._constants import DEV_RESOURCE_TYPE_SM
 from ..library import Cuda, CudaError, implements
-from ..streams.event import EventRecord, EventWait
+from ..streams.event import EventRecord
 from ..streams.stream import NON_BLOCKING, Streams
 from ..streams.streams import clamped
 from .green import Description, GreenContext, primary_of
@@ -44,15 +44,8 @@ def of_device(cuda: Cuda, device: Device, type: int) -> dict[str, Any]:  # noqa:
     return Multiprocessors.of(cuda, device).shown()
 
 
-@implements("cuCtxGetDevResource")
+@implements("cuCtxGetDevResource", "cuGreenCtxGetDevResource")
 def of_context(cuda: Cuda, h_ctx: Context, type: int) -> dict[str, Any]:  # noqa: A002
-    _check_type(type)
-    h_ctx.check()
-    return _resource(cuda, h_ctx)
-
-
-@implements("cuGreenCtxGetDevResource")
-def of_green(cuda: Cuda, h_ctx: GreenContext, type: int) -> dict[str, Any]:  # noqa: A002
     _check_type(type)
     h_ctx.check()
     return _resource(cuda, h_ctx)
@@ -166,12 +159,3 @@ def record_event(h_ctx: GreenContext, h_event: Event) -> None:
     streams.check_capture()
     h_event.capture = None
     streams.submit_last(EventRecord(h_event, h_event.put()))
-
-
-@implements("cuGreenCtxWaitEvent")
-def wait_event(h_ctx: GreenContext, h_event: Event) -> None:
-    h_ctx.check()
-    h_event.check()
-    streams = h_ctx.part(Streams)
-    streams.check_capture()
-    streams.hold(EventWait(h_event, h_event.mark))

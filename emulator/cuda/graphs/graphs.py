@@ -144,13 +144,9 @@ def _edges(
     return list(zip(given(cuda, graph, starts), given(cuda, graph, ends)))
 
 
-@implements("cuGraphAddDependencies", nullable=("from", "to"))
-def connect(cuda: Cuda, h_graph: Graph, from_: Handles, to: Handles, num_dependencies: int) -> None:
-    connect_with_data(cuda, h_graph, from_, to, None, num_dependencies)
-
-
+@implements("cuGraphAddDependencies", nullable=("from", "to"), given={"edge_data": None})
 @implements("cuGraphAddDependencies_v2", nullable=("from", "to", "edgeData"))
-def connect_with_data(
+def connect(
     cuda: Cuda,
     h_graph: Graph,
     from_: Handles,

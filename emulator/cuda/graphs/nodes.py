@@ -129,13 +129,7 @@ def add_free(
     return _added(h_graph, MemFree(cuda, dptr), before)
 
 
-@implements("cuGraphAddNode", nullable=NULLABLE)
-def add_before_cuda_12_3(
-    cuda: Cuda, h_graph: Graph, dependencies: Handles, num_dependencies: int, node_params: Any
-) -> tuple[Node, dict[str, Any]]:
-    return add(cuda, h_graph, dependencies, None, num_dependencies, node_params)
-
-
+@implements("cuGraphAddNode", nullable=NULLABLE, given={"dependency_data": None})
 @implements("cuGraphAddNode_v2", "cuGraphAddNode_v3", nullable=(*NULLABLE, "dependencyData"))
 def add(
     cuda: Cuda,

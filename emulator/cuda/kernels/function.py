@@ -11,15 +11,16 @@ from .residency import blocks, shared_limit, threads_by_registers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Optional
+    from typing import Any, Callable, Optional, Union
 
     from ...machine import Device
     from ..contexts.context import Context
     from ..library import Cuda
     from .image import Kernel
+    from .kernel import Kernel as CodeKernel
     from .module import Module
 
-__all__ = ["Function", "attribute", "function_at", "settable"]
+__all__ = ["Function", "attribute", "function_at", "name_address", "settable"]
 
 DYNAMIC = constants.FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 CARVEOUT = constants.FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT
@@ -127,11 +128,12 @@ class Function:
         """A CUfunction_attribute."""
         return attribute(self.kernel, self.context.device, self.settings, number)
 
-    def name_address(self) -> int:
-        """Where its name is, as long as the process lives."""
-        if self.text is None:
-            self.text = ctypes.create_string_buffer(self.name.encode())
-        return ctypes.addressof(self.text)
+
+def name_address(named: Union[Function, CodeKernel]) -> int:
+    """Where the name of a function or of a library's kernel is, as long as the process lives."""
+    if named.text is None:
+        named.text = ctypes.create_string_buffer(named.name.encode())
+    return ctypes.addressof(named.text)
 
 
 READ: dict[int, Callable[[Kernel, Device], int]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .. import _status as status
 from ..library import Cuda, CudaError, implements
-from .function import settable
+from .function import name_address, settable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def get_module(cuda: Cuda, hfunc: Function) -> Module:
 
 @implements("cuFuncGetName")
 def get_name(hfunc: Function) -> int:
-    return hfunc.name_address()
+    return name_address(hfunc)
 
 
 @implements("cuFuncGetParamInfo", nullable=("paramSize",))

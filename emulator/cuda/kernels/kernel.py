@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-
 from .. import _status as status
 from ..error import CudaError
 from .function import attribute
@@ -69,12 +67,6 @@ class Kernel:
         """A CUfunction_attribute on a device."""
         settings = self.settings.get(device, {})
         return attribute(self.description(device), device, settings, number)
-
-    def name_address(self) -> int:
-        """Where its name is, as long as the process lives."""
-        if self.text is None:
-            self.text = ctypes.create_string_buffer(self.name.encode())
-        return ctypes.addressof(self.text)
 
 
 class CodeLibrary:

@@ -34,8 +34,9 @@ def _launch(
     return Launch(function, grid, block, shared, arguments)  # type: ignore[arg-type]
 
 
-@implements("cuLaunchKernel", raw=("f",))
-def launch_kernel(  # noqa: PLR0913, PLR0917  (the C function's own)
+@implements("cuLaunchKernel", raw=("f",), given={"is_cooperative": 0})
+@implements("cuLaunchCooperativeKernel", raw=("f",), given={"extra": 0, "is_cooperative": 1})
+def launch_kernel(  # noqa: PLR0913, PLR0917  (the C functions' own)
     cuda: Cuda,
     f: int,
     grid_dim_x: int,
@@ -48,32 +49,14 @@ def launch_kernel(  # noqa: PLR0913, PLR0917  (the C function's own)
     h_stream: Stream,
     kernel_params: int,
     extra: int,
+    is_cooperative: int,
 ) -> None:
     grid = grid_dim_x, grid_dim_y, grid_dim_z
     block = block_dim_x, block_dim_y, block_dim_z
     shape = *grid, *block, shared_mem_bytes
-    _launch(cuda, f, shape, h_stream, kernel_params, extra).submit(h_stream)
-
-
-@implements("cuLaunchCooperativeKernel", raw=("f",))
-def launch_cooperative(  # noqa: PLR0913, PLR0917  (the C function's own)
-    cuda: Cuda,
-    f: int,
-    grid_dim_x: int,
-    grid_dim_y: int,
-    grid_dim_z: int,
-    block_dim_x: int,
-    block_dim_y: int,
-    block_dim_z: int,
-    shared_mem_bytes: int,
-    h_stream: Stream,
-    kernel_params: int,
-) -> None:
-    grid = grid_dim_x, grid_dim_y, grid_dim_z
-    block = block_dim_x, block_dim_y, block_dim_z
-    shape = *grid, *block, shared_mem_bytes
-    launch = _launch(cuda, f, shape, h_stream, kernel_params, 0)
-    check_cooperative(launch.function, grid, block, shared_mem_bytes)
+    launch = _launch(cuda, f, shape, h_stream, kernel_params, extra)
+    if is_cooperative:
+        check_cooperative(launch.function, grid, block, shared_mem_bytes)
     launch.submit(h_stream)
 
 

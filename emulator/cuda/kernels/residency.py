@@ -6,6 +6,8 @@ registers and shared memory are given out in steps, and the scarcest of them dec
 
 from __future__ import annotations
 
+from ..memory.heap import rounded
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...machine import Device
@@ -20,10 +22,6 @@ SHARED_STEP = 128
 
 #: Schedulers of the multiprocessor where there are not four.
 FEWER = {(6, 0): 2}
-
-
-def _up(value: int, step: int) -> int:
-    return -(-value // step) * step
 
 
 def _figure(device: Device, name: str) -> int:
@@ -44,7 +42,7 @@ def threads_by_registers(device: Device, kernel: Kernel) -> int:
     """The most threads of a block that the registers of a block suffice for."""
     warp = _figure(device, "WARP_SIZE") or 32
     most = _figure(device, "MAX_THREADS_PER_BLOCK")
-    per_warp = _up(kernel.registers * warp, REGISTER_STEP)
+    per_warp = rounded(kernel.registers * warp, REGISTER_STEP)
     if not per_warp:
         return most
     parts = _parts(device)
@@ -61,7 +59,7 @@ def shared_limit(device: Device) -> int:
 def shared_room(device: Device, shared: int) -> int:
     """Bytes that a block with so much shared memory takes of its multiprocessor's."""
     step = SHARED_STEPS.get(capability(device)[0], SHARED_STEP)
-    return _up(shared + _figure(device, "RESERVED_SHARED_MEMORY_PER_BLOCK"), step)
+    return rounded(shared + _figure(device, "RESERVED_SHARED_MEMORY_PER_BLOCK"), step)
 
 
 def blocks(device: Device, kernel: Kernel, threads: int, dynamic: int) -> int:
@@ -88,7 +86,7 @@ def blocks(device: Device, kernel: Kernel, threads: int, dynamic: int) -> int:
 
 
 def _by_registers(device: Device, kernel: Kernel, warp: int, warps: int) -> int:
-    per_warp = _up(kernel.registers * warp, REGISTER_STEP)
+    per_warp = rounded(kernel.registers * warp, REGISTER_STEP)
     if not per_warp:
         return _figure(device, "MAX_BLOCKS_PER_MULTIPROCESSOR")
     parts = _parts(device)

@@ -11,6 +11,7 @@ piece of memory that was shown to other processes has not been freed.
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 from _struct import Struct
 from resource import RLIM_INFINITY, RLIMIT_FSIZE, getrlimit
@@ -23,7 +24,7 @@ from .space import Space
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Optional
+    from typing import Optional
 
     from ...machine import Device
     from ..library import Cuda
@@ -61,7 +62,7 @@ class File:
         """
         self.kind, self.uuid, self.size, self.extra = kind, uuid, size, extra
         self.fd = mapping.memory_file()
-        self.identity = _identity(self.fd)
+        self.identity = mapping.identity(self.fd)
         OPEN.add(self)
         self._free = Ranges()
         self._slots = Ranges()
@@ -92,7 +93,7 @@ class File:
         _, file.kind, file.extra, file.size, uuid = HEADER.unpack(head)
         file.uuid = uuid.rstrip(b"\0").decode()
         file.fd = fd
-        file.identity = _identity(fd)
+        file.identity = mapping.identity(fd)
         OPEN.add(file)
         file._free = Ranges()
         file._slots = Ranges()
@@ -102,7 +103,7 @@ class File:
     @property
     def is_open(self) -> bool:
         """Whether the descriptor is still ours: daemons close all that they find."""
-        return bool(self.identity) and _identity(self.fd) == self.identity
+        return bool(self.identity) and mapping.identity(self.fd) == self.identity
 
     def take(self, size: int) -> int:
         """The offset of `size` free bytes; -1 if the file may not grow so far, or was closed."""
@@ -178,14 +179,6 @@ class File:
         OPEN.discard(self)
 
 
-def _identity(fd: int) -> Any:
-    try:
-        known = os.fstat(fd)
-    except OSError:
-        return None
-    return known.st_dev, known.st_ino
-
-
 class Extent:
     """A range of a file that is mapped: `size` bytes at `address`.
 
@@ -219,12 +212,7 @@ class Files:
     def __init__(self, cuda: Cuda) -> None:
         self._space = cuda.part(Space)
         self._files: dict[Optional[Device], File] = {}
-        self._count = 0
-
-    def count(self) -> int:
-        """A number that no extent has had yet."""
-        self._count += 1
-        return self._count
+        self.count = itertools.count(1).__next__  # what no extent has had yet
 
     def of_device(self, device: Optional[Device]) -> Optional[File]:
         """The file behind a device, or (for None) the host, a new one if the program has closed the

@@ -154,6 +154,8 @@ def get_handle(cuda: Cuda, dptr: int) -> dict[str, bytes]:
         raise CudaError(status.INVALID_VALUE)
     slot = _ticket(block)
     extent = block.extent
+    identity = extent.file.identity
+    assert identity is not None  # as it has a slot
     process = os.getpid()
     return {
         "reserved": HANDLE.pack(
@@ -164,7 +166,7 @@ def get_handle(cuda: Cuda, dptr: int) -> dict[str, bytes]:
             block.number,
             block.address - extent.address,
             start_of(process),
-            extent.file.identity[1],
+            identity[1],
             extent.offset,
             extent.size,
             block.size,

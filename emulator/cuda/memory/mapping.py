@@ -8,6 +8,10 @@ from __future__ import annotations
 import ctypes
 import os
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Optional
+
 __all__ = [
     "NONE",
     "PAGE",
@@ -15,6 +19,7 @@ __all__ = [
     "TOO_MUCH",
     "WRITE",
     "discard",
+    "identity",
     "map_anonymous",
     "map_file",
     "map_over",
@@ -79,6 +84,15 @@ def memory_file() -> int:
     if fd < 0:
         raise OSError(ctypes.get_errno(), "memfd_create")
     return fd
+
+
+def identity(fd: int) -> Optional[tuple[int, int]]:
+    """The file behind a descriptor, unlike any other; None for none."""
+    try:
+        known = os.fstat(fd)
+    except OSError:
+        return None
+    return known.st_dev, known.st_ino
 
 
 def reserve(size: int, align: int = PAGE, hint: int = 0) -> int:

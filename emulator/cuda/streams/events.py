@@ -128,7 +128,7 @@ def record_in_context(h_ctx: Context, h_event: Event) -> None:
     streams.submit_last(EventRecord(h_event, h_event.put()))
 
 
-@implements("cuCtxWaitEvent")
+@implements("cuCtxWaitEvent", "cuGreenCtxWaitEvent")
 def wait_in_context(h_ctx: Context, h_event: Event) -> None:
     h_ctx.check()
     h_event.check()

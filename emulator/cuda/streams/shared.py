@@ -14,7 +14,7 @@ from time import monotonic
 from .. import _status as status
 from ..error import CudaError
 from ..library import Cuda, implements
-from ..memory.mapping import PAGE, map_file, memory_file, unmap
+from ..memory.mapping import PAGE, identity, map_file, memory_file, unmap
 from ..processes import start_of
 from .event import DISABLE_TIMING, INTERPROCESS, Event, Events
 
@@ -81,7 +81,7 @@ class Shared:
     def __init__(self, fd: int) -> None:
         """Takes over a descriptor; OUT_OF_MEMORY where the system has no room for it."""
         self._fd = fd
-        self._identity = _identity(fd)
+        self._identity = identity(fd)
         self._address = map_file(PAGE, fd, 0, PAGE)
         if not self._address:
             self.close()
@@ -103,26 +103,18 @@ class Shared:
 
     def handle(self) -> bytes:
         """What another process opens it by; MAP_FAILED if the program has closed the descriptor."""
-        if _identity(self._fd) != self._identity:
+        found = identity(self._fd)
+        if found is None or found != self._identity:
             raise CudaError(status.MAP_FAILED)
-        return HANDLE.pack(MAGIC, os.getpid(), self._fd, self._identity[1])
+        return HANDLE.pack(MAGIC, os.getpid(), self._fd, found[1])
 
     def close(self) -> None:
         """Nobody else can open it from here on."""
-        if _identity(self._fd) == self._identity:  # else the program has closed it: daemons do
+        if identity(self._fd) == self._identity:  # else the program has closed it: daemons do
             os.close(self._fd)
 
     def __del__(self) -> None:
         unmap(self._address, PAGE)
-
-
-def _identity(fd: int) -> tuple[int, int]:
-    """The file behind a descriptor, unlike any other; zeros for none."""
-    try:
-        found = os.fstat(fd)
-    except OSError:
-        return 0, 0
-    return found.st_dev, found.st_ino
 
 
 def make() -> Shared:
@@ -153,7 +145,8 @@ def _opened(handle: bytes) -> Shared:
         raise CudaError(status.MAP_FAILED) from None
     except OSError:
         raise CudaError(status.INVALID_VALUE) from None
-    if _identity(fd)[1] != inode or os.fstat(fd).st_size != PAGE:
+    found = identity(fd)
+    if found is None or found[1] != inode or os.fstat(fd).st_size != PAGE:
         os.close(fd)
         raise CudaError(status.INVALID_VALUE)
     return Shared(fd)
