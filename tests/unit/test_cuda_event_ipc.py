@@ -9,8 +9,9 @@ from subprocess import CompletedProcess
 
 from emulator import Gpu, Scenario
 
-PROGRAM = """
-import ctypes, subprocess, sys
+#: How both programs begin: with a context, a stream, and what their calls are made by.
+BEGIN = """
+import ctypes, os, subprocess, sys, time
 from ctypes import byref, c_size_t, c_uint, c_void_p
 
 cuda = ctypes.CDLL("libcuda.so.1")
@@ -33,7 +34,9 @@ def make(function, *arguments):
 expect(0, cuda.cuInit(0))
 make(cuda.cuCtxCreate_v2, 0, 0)
 stream = make(cuda.cuStreamCreate, 1)
+"""
 
+PROGRAM = """
 if len(sys.argv) > 1:
     handle = Handle.from_buffer_copy(bytes.fromhex(sys.argv[1]))
     event = make(cuda.cuIpcOpenEventHandle, handle)
@@ -84,36 +87,12 @@ print("both")
 
 def test_two_processes(run_in: Callable[..., CompletedProcess[str]], tmp_path: Path) -> None:
     program = tmp_path / "program.py"
-    program.write_text(PROGRAM, encoding="utf-8")
+    program.write_text(BEGIN + PROGRAM, encoding="utf-8")
     done = run_in(Scenario(gpus=[Gpu("t4")]), [sys.executable, program])
     assert (done.stdout, done.stderr, done.returncode) == ("both\n", "", 0)
 
 
 DYING = """
-import ctypes, os, subprocess, sys, time
-from ctypes import byref, c_size_t, c_uint, c_void_p
-
-cuda = ctypes.CDLL("libcuda.so.1")
-
-
-class Handle(ctypes.Structure):
-    _fields_ = [("reserved", ctypes.c_ubyte * 64)]
-
-
-def expect(status, found):
-    assert found == status, (found, status)
-
-
-def make(function, *arguments):
-    made = c_void_p()
-    expect(0, function(byref(made), *arguments))
-    return made
-
-
-expect(0, cuda.cuInit(0))
-make(cuda.cuCtxCreate_v2, 0, 0)
-stream = make(cuda.cuStreamCreate, 1)
-
 if len(sys.argv) > 1:
     event, handle = make(cuda.cuEventCreate, 6), Handle()
     expect(0, cuda.cuIpcGetEventHandle(byref(handle), event))
@@ -143,6 +122,6 @@ def test_a_process_that_dies_is_not_waited_for(
     run_in: Callable[..., CompletedProcess[str]], tmp_path: Path
 ) -> None:
     program = tmp_path / "program.py"
-    program.write_text(DYING, encoding="utf-8")
+    program.write_text(BEGIN + DYING, encoding="utf-8")
     done = run_in(Scenario(gpus=[Gpu("t4")]), [sys.executable, program])
     assert (done.stdout, done.stderr, done.returncode) == ("alone\n", "", 0)
