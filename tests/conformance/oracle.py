@@ -124,7 +124,7 @@ def main(folder: str) -> int:
     """Compare everything; 1 when something differs that has no reason."""
     rows = [(d, lib, topic) for d in RECORDED for lib in SONAMES for topic in TOPICS[lib]]
     with ThreadPoolExecutor(CORES) as pool:
-        done = pool.map(lambda row: compare(Path(folder), *row), rows)
+        done = pool.map(lambda row: compare(Path(folder).resolve(), *row), rows)
         found = dict(zip(rows, done, strict=True))
     print(table(found))
     print(grouped("the real one crashes", found, lambda c: dict.fromkeys(c.died, "not imitated")))
