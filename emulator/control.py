@@ -13,17 +13,14 @@ this very process it goes at once. A process that starts later does all of it in
 
 from __future__ import annotations
 
-import fcntl
 import json
-import mmap
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from time import time_ns
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 from .machine.clock import SECOND
-from .runtime.journal import HEADER
+from .runtime.journal import HEADER, Writer
 from .scenario import Change, Fault, ScenarioError, changes, rules
 from .scenario.hooks import portable
 from .scenario.times import parse_duration
@@ -95,6 +92,14 @@ class Control:
         """Have a GPU fall off the bus."""
         self.set(device, failure="lost")
 
+    def xid(self, device: Devices, number: int) -> None:
+        """Have the driver report an Xid of a GPU to those who wait for its events.
+
+        Raises:
+            ScenarioError: there is no such device, or it is no such number.
+        """
+        self.change(Change(device=device, xid=number))
+
     def restore(self, device: Devices) -> None:
         """Have a GPU work again, whatever had become of it."""
         self.set(device, failure="N/A")
@@ -140,7 +145,7 @@ class Control:
 
 
 class Journal:
-    """The journal of a testbed, to write to; see `emulator.runtime.journal` for its form."""
+    """Live control of a testbed's programs, by its journal; see `emulator.runtime.journal`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -156,16 +161,9 @@ class Journal:
         Raises:
             JournalError: the journal is damaged.
         """
-        with self.path.open("r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            written = self._written(file)
-            entry = {"t": time_ns(), **make(len(_FAULT.findall(written)))}
-            line = json.dumps(entry, default=portable).encode("ascii") + b"\n"
-            file.seek(HEADER + len(written))  # over what a writer that was killed has left
-            file.write(line)
-            file.flush()
-            with mmap.mmap(file.fileno(), HEADER) as header, memoryview(header).cast("Q") as count:
-                count[0] += len(line)  # in one step: now it is said
+        with Writer(str(self.path)) as journal:
+            entry = make(len(_FAULT.findall(self._written(journal))))
+            journal.append(json.loads(json.dumps(entry, default=portable)))
         return entry
 
     def entries(self) -> list[Entry]:
@@ -174,16 +172,17 @@ class Journal:
         Raises:
             JournalError: the journal is damaged.
         """
-        with self.path.open("rb") as file:
-            lines = self._written(file).splitlines()
+        with Writer(str(self.path)) as journal:
+            lines = self._written(journal).splitlines()
         try:
             return [json.loads(line) for line in lines]
         except ValueError as error:
             raise JournalError(f"{self.path} is damaged: {error}") from None
 
-    def _written(self, file: BinaryIO) -> bytes:
-        count = int.from_bytes(file.read(HEADER), "little")
-        text = file.read(count)
-        if len(text) < count or file.tell() < HEADER:
-            raise JournalError(f"{self.path} is damaged: it is shorter than it was")
-        return text
+    @staticmethod
+    def _written(journal: Writer) -> bytes:
+        try:
+            return journal.written()
+        except EOFError:
+            problem = f"{journal.path} is damaged: it is shorter than it was"
+            raise JournalError(problem) from None

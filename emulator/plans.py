@@ -10,7 +10,7 @@ from . import scenario as scenarios
 from .scenario import Scenario, ScenarioError, resolve
 from .vocabulary import handlers, vocabulary
 
-__all__ = ["find_scenario", "plan_of"]
+__all__ = ["find_scenario", "placed", "plan_of"]
 
 
 def find_scenario(scenario: Scenario | str | os.PathLike[str] | None) -> Scenario:
@@ -31,11 +31,11 @@ def find_scenario(scenario: Scenario | str | os.PathLike[str] | None) -> Scenari
 
 def plan_of(scenario: Scenario) -> dict[str, Any]:
     """The plan of `scenario`; ScenarioError when it cannot be played."""
-    return resolve(scenario, vocabulary()) | {"handlers": _placed()}
+    return resolve(scenario, vocabulary()) | {"handlers": placed()}
 
 
 @cache
-def _placed() -> dict[str, dict[str, str]]:
+def placed() -> dict[str, dict[str, str]]:
     """API -> module -> the functions that it has handlers for: a plan is read in each process."""
     placed: dict[str, dict[str, str]] = {}
     for api, modules in handlers().items():

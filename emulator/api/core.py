@@ -38,13 +38,14 @@ class Codes:
         "insufficient_size",
         "invalid_argument",
         "invalid_handle",
+        "no_permission",
         "not_supported",
         "uninitialized",
         "unknown",
         "version_mismatch",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (a declaration, all of it by name)
         self,
         *,
         uninitialized: int,
@@ -52,6 +53,7 @@ class Codes:
         invalid_handle: dict[str, int],
         insufficient_size: int,
         version_mismatch: int,
+        no_permission: int,
         not_supported: int,
         unknown: int,
         failed: Mapping[str, int],
@@ -61,6 +63,7 @@ class Codes:
         self.invalid_handle = invalid_handle  # by handle type; others: invalid_argument
         self.insufficient_size = insufficient_size
         self.version_mismatch = version_mismatch
+        self.no_permission = no_permission
         self.not_supported = not_supported
         self.unknown = unknown
         self.failed = failed
@@ -161,6 +164,10 @@ class Library:
     def constants(self, function: str) -> Mapping[str, str]:
         """What handlers of `function` may take beside its parameters: name -> Python literal."""
         return {}
+
+    def failures(self, function: str) -> Mapping[str, int]:
+        """What `function` answers for a device that has failed, by what is the matter with it."""
+        return self.api.codes.failed
 
     def failed_with(self, function: str, code: int) -> None:
         """A fault of the scenario has answered `function` with `code`: what follows from that."""

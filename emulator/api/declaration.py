@@ -5,6 +5,7 @@ The generated tables hold a function as one line, read when the function is firs
     nvmlReturn_t(device: nvmlDevice_t, out name: char[length], length: unsigned int)
 
 A versioned struct may be one of several: `inout info: nvmlNvLinkInfo_v1_t|nvmlNvLinkInfo_v2_t`.
+`root` before the return type says that only a privileged user may call the function.
 A parameter is `name: type` when it is passed by value, and `in`, `out` or `inout` before it when
 it is a pointer to what it names. A length in brackets is another parameter's name, `*count` when
 that parameter is itself a pointer, a number, or `nul` for a terminated string.
@@ -76,15 +77,17 @@ class Function:
     """A function: its name, slot number, return type and parameters.
 
     `parameters` is None for an exported function that no header declares: it is forwarded as
-    twelve machine words.
+    twelve machine words. `privileged` functions are for root: others are refused.
     """
 
-    __slots__ = ("name", "parameters", "returns", "slot")
+    __slots__ = ("name", "parameters", "privileged", "returns", "slot")
 
     def __init__(self, name: str, slot: int, row: str) -> None:
         self.name = name
         self.slot = slot
-        self.returns, _, inside = row.partition("(")
+        head, _, inside = row.partition("(")
+        self.privileged = head.startswith("root ")
+        self.returns = head[5:] if self.privileged else head
         inside = inside[:-1]
         self.parameters: Optional[tuple[Parameter, ...]] = None
         if inside != "...":

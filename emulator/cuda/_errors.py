@@ -1,7 +1,7 @@
 """The texts of cuGetErrorString, and the codes that a driver does not know.
 
-Recorded by stubs/generate/errors.py from the real libraries; what no recorded driver
-knows (see UNHEARD there) is from libcudart 13.0.96, for driver 580.126.09.
+Recorded by stubs/generate/errors.py from the real libraries; where what none of them
+knows is from, says UNHEARD there.
 """
 
 TEXTS = {
@@ -17,6 +17,7 @@ TEXTS = {
     34: "CUDA driver is a stub library",
     36: "API call is not supported in the installed CUDA driver",
     46: "CUDA-capable device(s) is/are busy or unavailable",
+    47: "no hardware resource is left to bind memory to a multicast object",
     100: "no CUDA-capable device is detected",
     101: "invalid device ordinal",
     102: "device doesn't have valid Grid license",
@@ -45,6 +46,7 @@ TEXTS = {
     224: "the provided execution affinity is not supported",
     225: "the provided PTX contains unsupported call to cudaDeviceSynchronize",
     226: "Invalid access of peer GPU memory over nvlink or a hardware error",
+    227: "the loader's version is insufficient for the fatbin",
     300: "device kernel image is invalid",
     301: "file not found",
     302: "shared object symbol not found",
@@ -105,14 +107,18 @@ TEXTS = {
     914: "one or more resources passed in are not valid resource types for the operation",
     915: "one or more resources are insufficient or non-applicable for the operation",
     916: "an error happened during the key rotation sequence",
+    917: "operation not permitted when stream is detached",
+    918: "the recapture of a graph failed and was terminated",
+    919: "the fabric is not ready",
     999: "unknown error",
 }
 
 LACKING = {
-    "470.256.02": (36, 46, 225, 226, 402, 721, 810, 811, 812, 912, 913, 914, 915, 916),
-    "525.147.05": (36, 225, 226, 402, 721, 913, 914, 915, 916),
-    "535.261.03": (36, 226, 402, 721, 913, 914, 915, 916),
-    "550.163.01": (36, 226, 721),
-    "555.58.02": (36, 226, 721, 916),
-    "580.126.09": (),
+    "470.256.02": (36, 46, 47, 225, 226, 227, 402, 721, 810, 811, 812, 912, 913, 914, 915, 916, 917, 918, 919),  # noqa: E501
+    "525.147.05": (36, 47, 225, 226, 227, 402, 721, 913, 914, 915, 916, 917, 918, 919),
+    "535.261.03": (36, 47, 226, 227, 402, 721, 913, 914, 915, 916, 917, 918, 919),
+    "550.163.01": (36, 47, 226, 227, 721, 917, 918, 919),
+    "555.58.02": (36, 47, 226, 227, 721, 916, 917, 918, 919),
+    "580.126.09": (47, 227, 917, 918, 919),
+    "615.71": (),
 }

@@ -59,6 +59,7 @@ api = Api(
         },
         insufficient_size=status.INVALID_VALUE,
         version_mismatch=status.INVALID_VALUE,
+        no_permission=status.NOT_PERMITTED,
         not_supported=status.NOT_SUPPORTED,
         unknown=status.UNKNOWN,
         failed={},

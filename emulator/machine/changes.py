@@ -1,13 +1,15 @@
 """What happens to a machine in the course of time, and at a word from outside.
 
 A change is a table of the plan: `devices` (indices), `set` and `add` (figures in tables shaped like
-a device), and for those of a schedule `at`, `every`, `until` (nanoseconds since the start).
+a device), `xid` (a number that whoever listens is told), and for those of a schedule `at`, `every`,
+`until` (nanoseconds since the start).
 """
 
 from __future__ import annotations
 
 from _heapq import heapify, heappop, heapreplace
 
+from .device import Device
 from .figures import Figures
 from .groups import GROUPS, build
 
@@ -16,13 +18,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-    from .device import Device
     from .machine import Machine
+    from .processes import Process
 
     Change = Mapping[str, Any]
 
-__all__ = ["Schedule", "apply"]
+__all__ = ["Schedule", "apply", "elements"]
 
+
+#: The groups of figures with readings that follow a load.
+READINGS = {"clocks", "fans", "pci", "performance_state", "power", "temperature", "utilization"}
 
 #: So many steps one look at the clock takes: what is later still is made at once, and no function
 #: is run more often.
@@ -50,6 +55,11 @@ class Schedule:
             if mark and all(other is mark or (other and not mark & other) for other in marks)
         ]
 
+    @property
+    def due(self) -> int | None:
+        """When the next change is due; None when none is to come."""
+        return self._pending[0][0] if self._pending else None
+
     def run(self, machine: Machine, now: int) -> None:
         """Do what is due at `now`, in the order of time; at the same time, as it is written.
 
@@ -57,25 +67,28 @@ class Schedule:
         does not come first.
         """
         self._steps = 0
-        while not self.taking and (due := self._take(now)) is not None:
-            apply(machine, *due, self._hook)
+        while not self.taking and (due := self._take(machine, now)) is not None:
+            change, times, when = due
+            apply(machine, change, times, self._hook, when)
 
-    def _take(self, now: int) -> tuple[Change, int] | None:
-        """The next change that is due, and how often."""
+    def _take(self, machine: Machine, now: int) -> tuple[Change, int, int] | None:
+        """The next change that is due, how often, and when first."""
         self.taking = True
         try:
             if not self._pending or self._pending[0][0] > now:
                 return None
             when, place, change = self._pending[0]
             self._steps += 1
-            if place not in self._alone and self._steps < MOST:
+            if self._steps < MOST and _is_timed(machine, change):
+                now = when
+            elif self._steps < MOST and place not in self._alone:
                 now = min([now, *(entry[0] for entry in self._pending[1:3])])
             again, times = self._repeat(when, change, now)
             if again is None:
                 heappop(self._pending)
             else:
                 heapreplace(self._pending, (again, place, change))
-            return change, times
+            return change, times, when
         finally:
             self.taking = False
 
@@ -96,23 +109,76 @@ def _footprint(change: Change) -> frozenset[tuple[int, str]]:
     """The devices and groups of figures that a change touches; none if it may touch anything."""
     if change.get("run"):
         return frozenset()
-    groups = {*change.get("set", ()), *change.get("add", ())}
+    groups = {*change.get("set", ()), *change.get("add", ()), *({"xid"} & change.keys())}
     return frozenset((index, group) for index in change["devices"] for group in groups)
 
 
 def apply(
-    machine: Machine, change: Change, times: int, hook: Callable[[Any], Callable[..., Any]]
+    machine: Machine,
+    change: Change,
+    times: int,
+    hook: Callable[[Any], Callable[..., Any]],
+    now: int,
 ) -> None:
-    """Make a change that is due so many times at once."""
+    """Make a change that is due so many times at once, at a time since the start."""
+    _prepare(machine, change, now)
     for index in change["devices"]:
         device = machine.devices[index]
+        before = device.processes if "processes" in change.get("set", ()) else []
         _set(device, change.get("set", {}))
         _add(device, change.get("add", {}), times)
         _fit(device)
+        _close_accounts(device, before, now)
+    if "nvlinks" in change.get("set", ()):
+        _join_links(machine, change)
     if change.get("run"):
         function = hook(change["run"])
         for _ in range(min(times, MOST)):
             function(machine)
+    if machine.has_loads:
+        machine.loads.look(now)
+    machine.changed(change, times)
+
+
+def _close_accounts(device: Device, before: list[Process], now: int) -> None:
+    """Keep the accounts of processes that were there before a change of them."""
+    if before and device.accounting.enabled:
+        from .accounts import close
+
+        close(device, before, now)
+
+
+def _is_timed(machine: Machine, change: Change) -> bool:
+    """Whether it matters when exactly a change happens: something grows by what it touches."""
+    touched = {*change.get("set", ()), *change.get("add", ())}
+    return machine.has_loads or not touched.isdisjoint(("load", "power"))
+
+
+def _prepare(machine: Machine, change: Change, now: int) -> None:
+    """Before a change, let grow what grows by the figures in force until then.
+
+    A reading that is set follows no load from then on.
+    """
+    devices = [machine.devices[index] for index in change["devices"]]
+    touched = {*change.get("set", ()), *change.get("add", ())}
+    if "load" in touched:
+        machine.loads.begin(devices, now)
+    if machine.has_loads or "power" in touched:
+        for device in devices:
+            machine.settle(device, now)
+    if touched & READINGS:
+        from .load import pin
+
+        for device in devices:
+            pin(device, change.get("set", {}), change.get("add", {}))
+
+
+def _join_links(machine: Machine, change: Change) -> None:
+    """A link that goes down at one end is down at the other."""
+    from .links import join_ends
+
+    for index in change["devices"]:
+        join_ends(machine.devices, machine.devices[index])
 
 
 def _set(group: Any, figures: Mapping[str, Any]) -> None:
@@ -122,16 +188,36 @@ def _set(group: Any, figures: Mapping[str, Any]) -> None:
             _set(held, value)
         elif isinstance(value, dict) and isinstance(held, dict):
             held.update(value)
-        elif name in GROUPS and not isinstance(held, str):
+        elif isinstance(value, dict) and isinstance(held, list) and _are_places(value):
+            for place, row in value.items():
+                for element in elements(held, place):
+                    _set(element, row)
+        elif isinstance(group, Device) and name in GROUPS:  # not a row's figure of such a name
             setattr(group, name, build(name, value))
         else:
             setattr(group, name, value)
 
 
+def _are_places(table: Mapping[str, Any]) -> bool:
+    return bool(table) and all(key == "all" or key[0].isdigit() for key in table)
+
+
+def elements(held: list[Any], place: str) -> list[Any]:
+    """The elements of a list at "all", "3" or "0-3": those that there are."""
+    if place == "all":
+        return held
+    first, _, last = place.partition("-")
+    return held[int(first) : int(last or first) + 1]
+
+
 def _add(group: Any, figures: Mapping[str, Any], times: int) -> None:
     for name, value in figures.items():
         held = getattr(group, name)
-        if isinstance(value, dict):
+        if isinstance(value, dict) and isinstance(held, list):
+            for place, row in value.items():
+                for element in elements(held, place):
+                    _add(element, row, times)
+        elif isinstance(value, dict):
             _add(held, value, times)
         elif held is not None:  # what the product does not have cannot grow
             setattr(group, name, max(held + value * times, 0))

@@ -61,9 +61,11 @@ DERIVED: dict[str, Callable[[Device], int | None]] = {
     # Fabric handles are for GPUs on a fabric that is up (driver API reference, "Virtual Memory
     # Management").
     "HANDLE_TYPE_FABRIC_SUPPORTED": lambda device: int(device.fabric.state == "COMPLETED"),
-    # One host node, number 0; the GPU's own memory is none ("NUMA node ID of the GPU memory").
-    "HOST_NUMA_ID": lambda device: 0,
-    "NUMA_ID": lambda device: -1,
+    # The GPU's own memory is no node but on Grace ("NUMA node ID of the GPU memory").
+    "HOST_NUMA_ID": lambda device: device.topology.numa_node or 0,
+    "NUMA_ID": lambda device: (
+        -1 if device.topology.memory_node is None else device.topology.memory_node
+    ),
     "HOST_MEMORY_POOLS_SUPPORTED": lambda device: 1,
     "HOST_NUMA_MEMORY_POOLS_SUPPORTED": lambda device: 1,
     "HOST_NUMA_MULTINODE_IPC_SUPPORTED": lambda device: 0,

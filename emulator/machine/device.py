@@ -10,21 +10,32 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from .board import Board, Gsp, Inforom
+    from .board import Board, Gsp, Inforom, Platform
     from .clocks import Clocks
+    from .confidential import Confidential, DramEncryption
     from .ecc import Ecc, RemappedRows, RetiredPages
     from .engines import CaptureSessions, Encoder, Processor, Utilization
-    from .links import Fabric, NvLink
-    from .memory import Memory, Region
+    from .fabric import Fabric
+    from .gpuinstance import GpuInstance
+    from .licensing import Licensing
+    from .links import NvLink
+    from .load import Load
+    from .memory import Memory, MemoryLimit, Region
     from .modes import Accounting, Mig
+    from .nvlink import C2c, LinkSettings
     from .partition import Partition
     from .pci import Pci
     from .power import Power
+    from .powerprofiles import PowerProfiles
     from .processes import Process
+    from .smoothing import PowerSmoothing
     from .thermal import Fan, Temperature
+    from .topology import Topology
+    from .vgpu import Vgpu
     from .words import (
         AddressingMode,
         Architecture,
+        Availability,
         Brand,
         ComputeMode,
         Failure,
@@ -38,50 +49,75 @@ __all__ = ["Device"]
 #: context on a T4 (40 of them), 415 MiB on an A100 (108), 520 MiB on an H100 (132): public reports.
 CONTEXT_MEMORY = 4 << 20
 
+#: As many as any product has that MIG divides.
+COMPUTE_SLICES = 7
+
 
 class Device(Figures):
     """One GPU: its own figures here, the rest in groups by meaning. All of it may be changed.
 
     Words such as ``brand`` are the headers' names without their prefixes (``words.py`` has them
-    all). ``performance_state`` is 0 to 15; P0 is the fastest. ``failure`` is None while it works.
+    all). ``performance_state`` is 0 to 15; P0 is the fastest. ``failure`` is None while it works,
+    ``availability`` while programs find it. ``uptime`` are the seconds that the driver had had it
+    at the scenario's start; less than none after a reset. ``pdi`` and ``interrupt`` follow from the
+    UUID and from the system if not given. ``rusd_polls`` are the bits of NVML_RUSD_POLL_*.
+    ``nvml_functions`` are those that NVML has for the device, where these are few, as on Jetson.
     """
 
     __slots__ = (
         "_groups",
+        "_instances",
         "_outages",
-        "_partitions",
         "_table",
         "accounting",
         "addressing_mode",
+        "application_clocks_restricted",
         "architecture",
+        "availability",
         "bar1",
         "board",
         "brand",
+        "c2c",
         "capture",
         "clocks",
         "compute_capability",
         "compute_mode",
+        "confidential",
         "cuda",
         "display_active",
         "display_mode",
         "drain_recommended",
+        "dram_encryption",
         "ecc",
         "encoder",
+        "extended_memory",
         "fabric",
         "failure",
         "fans",
+        "gpm_streaming",
         "gsp",
+        "hostname",
         "index",
         "inforom",
+        "interrupt",
+        "licensing",
+        "load",
         "memory",
+        "memory_limits",
         "mig",
         "minor_number",
         "name",
+        "nvlink",
         "nvlinks",
+        "nvml_functions",
         "pci",
+        "pdi",
         "performance_state",
         "persistence_mode",
+        "platform",
         "power",
+        "power_profiles",
+        "power_smoothing",
         "processes",
         "processor",
         "profile",
@@ -90,11 +126,15 @@ class Device(Figures):
         "remapped_rows",
         "reset_required",
         "retired_pages",
+        "rusd_polls",
         "serial",
         "sparse_operation_mode",
         "temperature",
+        "topology",
+        "uptime",
         "utilization",
         "uuid",
+        "vgpu",
         "virtualization_mode",
     )
 
@@ -115,21 +155,39 @@ class Device(Figures):
     virtualization_mode: VirtualizationMode
     performance_state: int | None
     sparse_operation_mode: bool | None
+    gpm_streaming: bool | None
     reset_required: bool | None
     drain_recommended: bool | None
     recovery_action: RecoveryAction
     failure: Failure | None
+    availability: Availability | None
+    application_clocks_restricted: bool
+    extended_memory: bool | None
+    hostname: str | None
+    interrupt: int | None
+    nvml_functions: list[str] | None
+    pdi: int | None
+    rusd_polls: int | None
+    uptime: int | None
     cuda: dict[str, int]
+    load: Load
     board: Board
     inforom: Inforom
     gsp: Gsp
+    platform: Platform
     pci: Pci
     processor: Processor
     memory: Memory
     bar1: Region
     protected_memory: Region
+    memory_limits: list[MemoryLimit]
+    confidential: Confidential
+    dram_encryption: DramEncryption
+    licensing: Licensing
     clocks: Clocks
     power: Power
+    power_profiles: PowerProfiles
+    power_smoothing: PowerSmoothing
     temperature: Temperature
     fans: list[Fan]
     utilization: Utilization
@@ -141,8 +199,12 @@ class Device(Figures):
     mig: Mig
     accounting: Accounting
     nvlinks: list[NvLink]
+    nvlink: LinkSettings
     fabric: Fabric
+    c2c: C2c
+    topology: Topology
     processes: list[Process]
+    vgpu: Vgpu
 
     def __init__(self, table: Mapping[str, Any]) -> None:
         put = super().__setattr__
@@ -153,7 +215,7 @@ class Device(Figures):
         self.compute_capability = (table["compute_capability"][0], table["compute_capability"][1])
         self._table = table
         self._groups: dict[str, Any] = {}
-        self._partitions: tuple[Any, list[Partition]] = (None, [])
+        self._instances: tuple[Any, list[GpuInstance]] = (None, [])
 
     if not TYPE_CHECKING:  # to a type checker, a class with __getattr__ would have every name
 
@@ -174,6 +236,19 @@ class Device(Figures):
         super().__setattr__(name, value)
         if name == "failure" and value:
             super().__setattr__("_outages", self._outages + 1)
+
+    @property
+    def performance_states(self) -> list[int]:
+        """The states it may be in, P0 first, one for each row of its supported clocks; where its
+        profile does not say, P0 and the one that it idles in."""
+        if self.clocks.states is not None:
+            return self.clocks.states
+        return sorted({0, self._table.get("performance_state") or 0})
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the scenario has a load for it from the beginning."""
+        return any(name != "pinned" for name in self._table.get("load", ()))
 
     @property
     def outages(self) -> int:
@@ -201,26 +276,32 @@ class Device(Figures):
 
     @property
     def places(self) -> Sequence[int]:
-        """The device's seats in the ledger: one more for each instance it can be divided into."""
-        return range(1 + (self.mig.max_instances or 0))
+        """The device's seats in the ledger: one more for each compute slice it can be divided into,
+        where it can be."""
+        return range(1 + COMPUTE_SLICES * bool(self.mig.max_instances))
+
+    @property
+    def gpu_instances(self) -> list[GpuInstance]:
+        """The GPU instances that it is divided into, by id; none while MIG is off."""
+        mig = self.mig
+        if not mig.current:
+            return []
+        if self._instances[0] is not mig.instances:
+            from .gpuinstance import instances
+
+            self._instances = (mig.instances, instances(self, self._instances[1]))
+        return self._instances[1]
 
     @property
     def partitions(self) -> list[Partition]:
-        """The MIG devices that it is divided into; none while MIG is off."""
-        mig = self.mig
-        if not mig.current or not mig.instances:
-            return []
-        if self._partitions[0] is not mig.instances:
-            from .partition import partitions
-
-            self._partitions = (mig.instances, partitions(self))
-        return self._partitions[1]
+        """Its MIG devices, in NVML's order: by GPU instance, then by compute instance."""
+        return [each for one in self.gpu_instances for each in one.compute_instances]
 
     def instance(self, place: int) -> tuple[int, int] | None:
         """The ids of the GPU instance and the compute instance that have a seat in the ledger."""
         for partition in self.partitions:
             if partition.place == place:
-                return partition.gpu_instance, partition.compute_instance
+                return partition.ids
         return None
 
     @property

@@ -2,12 +2,13 @@
 
 The CUDA version is what ``cuDriverGetVersion`` answers: 1000 x major + 10 x minor (cuda.h). Read
 off the libraries of the Debian non-free packages of each version; 580.126.09 is from NVIDIA's
-release notes for the 580 branch.
+release notes for the 580 branch. 615.71 is from headers: no library of it was read. It exports
+what the one before does and what the headers of CUDA 13.5 add, and NEWEST is not it.
 """
 
 from __future__ import annotations
 
-__all__ = ["DRIVERS", "NEWEST", "branch", "cuda_version", "nvml_version", "older"]
+__all__ = ["DRIVERS", "FROM_HEADERS", "NEWEST", "branch", "cuda_version", "nvml_version", "older"]
 
 #: Driver version -> CUDA version, oldest first.
 DRIVERS = {
@@ -17,10 +18,15 @@ DRIVERS = {
     "550.163.01": 12040,
     "555.58.02": 12050,
     "580.126.09": 13000,
+    "615.71": 13050,
 }
 
-#: The driver of a scenario that names none.
+#: The driver of a scenario that names none: the newest whose names are known.
 NEWEST = "580.126.09"
+
+
+#: The drivers whose libraries nobody has read: what they export follows from headers.
+FROM_HEADERS = ("615.71",)
 
 
 def older(driver: str) -> list[str]:

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from .figures import Bytes, Figures, Microseconds, Percent
+from .figures import Bytes, Figures, Microseconds, Percent, Rows
 
-__all__ = ["CaptureSessions", "Encoder", "Processor", "Utilization"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from .words import CaptureType, VideoCodec
+
+__all__ = [
+    "CaptureSession",
+    "CaptureSessions",
+    "Encoder",
+    "EncoderSession",
+    "Processor",
+    "Utilization",
+]
 
 
 class Utilization(Figures):
@@ -21,10 +35,28 @@ class Utilization(Figures):
     sample_period: Microseconds | None  # of the encoder and decoder figures
 
 
-class Encoder(Figures):
-    """Hardware video encoding: sessions now, and the remaining capacity in percent by codec."""
+class EncoderSession(Figures):
+    """A process that encodes video: the picture's size in pixels, frames a second, and the latency
+    of one."""
 
-    __slots__ = ("av1", "average_fps", "average_latency", "h264", "hevc", "sessions")
+    __slots__ = ("average_fps", "average_latency", "codec", "height", "pid", "width")
+
+    pid: int
+    codec: VideoCodec
+    width: int
+    height: int
+    average_fps: int
+    average_latency: Microseconds
+
+
+class Encoder(Rows):
+    """Hardware video encoding: sessions now, and the remaining capacity in percent by codec.
+
+    ``rows`` lists sessions; without them, ``sessions`` is how many there are.
+    """
+
+    __slots__ = ("av1", "average_fps", "average_latency", "h264", "hevc", "rows", "sessions")
+    kinds = (("rows", EncoderSession),)
 
     sessions: int | None
     average_fps: int | None
@@ -32,16 +64,42 @@ class Encoder(Figures):
     h264: Percent | None
     hevc: Percent | None
     av1: Percent | None
+    rows: list[EncoderSession]
+
+    def __init__(self, table: Mapping[str, Any]) -> None:
+        super().__init__({"rows": [], **table})
 
 
-class CaptureSessions(Figures):
-    """Frame buffer capture sessions (FBC in nvidia-smi)."""
+class CaptureSession(Figures):
+    """A process that captures what a display shows, the first display being 0."""
 
-    __slots__ = ("average_fps", "average_latency", "sessions")
+    __slots__ = ("average_fps", "average_latency", "display", "height", "pid", "type", "width")
+
+    pid: int
+    display: int
+    type: CaptureType
+    width: int
+    height: int
+    average_fps: int
+    average_latency: Microseconds
+
+
+class CaptureSessions(Rows):
+    """Frame buffer capture sessions (FBC in nvidia-smi).
+
+    ``rows`` lists them; without them, ``sessions`` is how many there are.
+    """
+
+    __slots__ = ("average_fps", "average_latency", "rows", "sessions")
+    kinds = (("rows", CaptureSession),)
 
     sessions: int | None
     average_fps: int | None
     average_latency: Microseconds | None
+    rows: list[CaptureSession]
+
+    def __init__(self, table: Mapping[str, Any]) -> None:
+        super().__init__({"rows": [], **table})
 
 
 class Processor(Figures):

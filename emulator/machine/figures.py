@@ -5,9 +5,19 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
+    from typing import Any, ClassVar
 
-__all__ = ["Bytes", "Celsius", "Figures", "Megahertz", "Microseconds", "Milliwatts", "Percent"]
+__all__ = [
+    "Bytes",
+    "Celsius",
+    "Figures",
+    "Megahertz",
+    "Microseconds",
+    "Milliwatts",
+    "Nanoseconds",
+    "Percent",
+    "Rows",
+]
 
 # Units, for annotations: what a scenario may write for a figure ("80 GiB", "700 W") follows from
 # the unit it is declared with. All are integers.
@@ -16,6 +26,7 @@ Celsius = int
 Megahertz = int
 Microseconds = int
 Milliwatts = int
+Nanoseconds = int
 Percent = int
 
 
@@ -24,9 +35,13 @@ class Figures:
 
     The plan's table names the figures; a figure that it leaves out is ``None``, which means that
     the product does not have it. The API layers answer NOT_SUPPORTED for such a figure.
+
+    Where a device has a list of such groups, as many as the product has, `placed` ones can be set
+    one by one, by their places in the list.
     """
 
     __slots__ = ()
+    placed = False
 
     def __init__(self, table: Mapping[str, Any]) -> None:
         get = table.get
@@ -38,3 +53,23 @@ class Figures:
         slots: tuple[str, ...] = self.__slots__
         figures = ", ".join(f"{name}={getattr(self, name)!r}" for name in slots)
         return f"{type(self).__name__}({figures})"
+
+
+class Rows(Figures):
+    """A group with lists of rows, which plans and changes give as tables.
+
+    `kinds` has the names of the lists, each with the class of its rows.
+    """
+
+    __slots__ = ()
+    if TYPE_CHECKING:
+        kinds: ClassVar[tuple[tuple[str, type[Figures]], ...]]
+    else:
+        kinds = ()  # an annotation would make a figure of it
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Make rows of tables."""
+        for rows, kind in self.kinds:
+            if rows == name and value is not None:
+                value = [row if isinstance(row, kind) else kind(row) for row in value]
+        super().__setattr__(name, value)

@@ -1,10 +1,11 @@
-"""What the processes of a machine hold of its devices: bytes and contexts.
+"""What the processes of a machine hold of its devices: bytes and contexts; and what they held.
 
 Each process has a record (see `records`) with a seat for each device: what it holds there. A device
 that can be divided has more seats, one for each instance that it may be divided into. What all
 processes hold of a device is the sum over the records of those that live: one that is killed gives
 back everything at once. To take something is to look at the sum and to write one's own record under
-the records' mutex; to give back is to write one's own record.
+the records' mutex; to give back is to write one's own record. Where a device keeps accounts, what a
+process held is noted behind the records when its last context ends, or when it is found dead.
 """
 
 from __future__ import annotations
@@ -13,13 +14,18 @@ import os
 from _thread import RLock
 from time import time_ns
 
+from .book import BOOK, append, clear, entries
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Callable, Optional, Protocol
 
+    from .book import Closed
     from .device import Device
+    from .engines import Utilization
     from .memory import Memory
+    from .modes import Accounting
     from .processes import Process
     from .records import Records
 
@@ -27,9 +33,11 @@ if TYPE_CHECKING:
         """A device, or an instance of one."""
 
         index: int
+        accounting: Accounting
         compute_mode: str
         memory: Memory
         processes: list[Process]
+        utilization: Utilization
 
         @property
         def place(self) -> int:
@@ -46,9 +54,14 @@ if TYPE_CHECKING:
 __all__ = ["Ledger", "TakenError"]
 
 #: Words of a record: the process id, when it came (nanoseconds since the epoch), its name, and from
-#: SEATS on for each seat the bytes and the contexts.
+#: SEATS on the seats.
 SINCE, NAME, SEATS = 1, 2, 34
 NAME_SIZE = 8 * (SEATS - NAME)
+
+#: Words of a seat: bytes, contexts, the most bytes there ever were, and when the first of the
+#: contexts was made (as the ledger's `now` has it).
+SEAT = 4
+BYTES, CONTEXTS, MOST_BYTES, BEGAN = range(SEAT)
 
 
 class TakenError(Exception):
@@ -64,11 +77,13 @@ class Ledger:
     Attributes:
         folder: that the processes of a machine share; empty: only forked children share it.
         say_once: told in a line, each but once, what is wrong with the file.
+        now: the time, in nanoseconds since the scenario's start.
     """
 
     def __init__(self, devices: Sequence[Device]) -> None:
         self.folder = ""
         self.say_once: Callable[[str], object] = str
+        self.now: Callable[[], int] = time_ns
         self._devices = devices
         self._first: list[int] = []  # the first of each device's seats
         self._mine: list[int] = []  # what this process's record has from SEATS on
@@ -86,10 +101,12 @@ class Ledger:
                 for device in self._devices:
                     self._first.append(count)
                     count += len(device.places)
-                self._mine = [0] * (2 * count)
+                self._mine = [0] * (SEAT * count)
                 path = self.folder and self.folder + "/ledger"
                 layout = " ".join(device.uuid for device in self._devices)
-                self._records = Records(path, SEATS + 2 * count, layout, self.say_once)
+                books = len(self._devices) * BOOK
+                self._records = Records(path, SEATS + SEAT * count, books, layout, self.say_once)
+                self._records.bury_one = self._bury_one
             return self._records
 
     def fork(self) -> None:
@@ -151,14 +168,18 @@ class Ledger:
         return device.memory.usable - self.used(device)
 
     def processes(self, device: Seated) -> list[Process]:
-        """The live processes that have a context on a device, each with its bytes there."""
+        """The live processes that have a context on a device, each with its bytes there.
+
+        Those of an instance are its own, though others have a part of its memory.
+        """
         records = self._look()
         if records is None or not records.claimed:
             return []
         return [
             self._process(records.base(index), column, device.instance(place))
             for place, column in zip(device.places, self._columns(device))
-            for index in self._live(column + 1)
+            if device.place in (0, place)
+            for index in self._live(column + CONTEXTS)
         ]
 
     def _process(self, base: int, column: int, ids: Optional[tuple[int, int]]) -> Process:
@@ -173,18 +194,20 @@ class Ledger:
                 "name": name.decode("utf-8", "replace"),
                 "type": "C",
                 "used_memory": words[base + column],
+                "max_memory": words[base + column + MOST_BYTES],
+                "started": words[base + column + BEGAN],
                 "gpu_instance": gpu_instance,
                 "compute_instance": compute_instance,
             }
         )
 
     def _column(self, device: Seated) -> int:
-        """Which word of a record has this process's bytes on a device; the contexts follow."""
-        return SEATS + 2 * (self._first[device.index] + device.place)
+        """Where in a record the seat begins that this process has on a device."""
+        return SEATS + SEAT * (self._first[device.index] + device.place)
 
     def _columns(self, device: Seated) -> list[int]:
         """The same of all that are part of a device, or share its memory."""
-        return [SEATS + 2 * (self._first[device.index] + place) for place in device.places]
+        return [SEATS + SEAT * (self._first[device.index] + place) for place in device.places]
 
     def _sum(self, column: int) -> int:
         records = self.open()
@@ -239,7 +262,7 @@ class Ledger:
         """Raise TakenError if another process computes on a device, there or in the scenario."""
         others = any("C" in process.type for process in device.processes)
         for column in self._columns(device):
-            others = others or not all(map(records.is_mine, self._live(column + 1)))
+            others = others or not all(map(records.is_mine, self._live(column + CONTEXTS)))
         if others:
             raise TakenError
 
@@ -251,7 +274,12 @@ class Ledger:
             with records:
                 base = self._record(records)
         if base is not None:
-            self._write(records, base, self._column(device), -size, -contexts)
+            column = self._column(device)
+            last = contexts and records.words[base + column + CONTEXTS] <= contexts
+            if last and device.accounting.enabled:
+                with records:
+                    self._close(base, column, device)
+            self._write(records, base, column, -size, -contexts)
 
     def _fits(self, records: Records, device: Seated, size: int) -> bool:
         """Whether there is room; only if there is none with them are the dead looked for."""
@@ -263,10 +291,64 @@ class Ledger:
     def _write(self, records: Records, base: int, column: int, size: int, contexts: int) -> None:
         with self._lock:
             mine, seat = self._mine, column - SEATS
-            mine[seat] = max(mine[seat] + size, 0)
-            mine[seat + 1] = max(mine[seat + 1] + contexts, 0)
-            records.words[base + column] = mine[seat]
-            records.words[base + column + 1] = mine[seat + 1]
+            if contexts > 0 and not mine[seat + CONTEXTS]:
+                mine[seat + MOST_BYTES], mine[seat + BEGAN] = 0, self.now()
+            mine[seat + BYTES] = max(mine[seat + BYTES] + size, 0)
+            mine[seat + CONTEXTS] = max(mine[seat + CONTEXTS] + contexts, 0)
+            mine[seat + MOST_BYTES] = max(mine[seat + MOST_BYTES], mine[seat + BYTES])
+            for place in range(SEAT):
+                records.words[base + column + place] = mine[seat + place]
+
+    # ---- what was held
+
+    def bury(self) -> None:
+        """Note what the dead held, and clear their records."""
+        records = self._look()
+        if records is not None and records.claimed:
+            with records:
+                records.bury()
+
+    def closed(self, device: Device) -> list[Closed]:
+        """The accounts of a device that are closed, oldest first."""
+        self.bury()
+        records = self._look()
+        return [] if records is None else entries(records.words, self._book(records, device.index))
+
+    def forget(self, device: Device) -> None:
+        """Clear the closed accounts of a device."""
+        self.bury()
+        records = self._look()
+        if records is not None:
+            with records:
+                clear(records.words, self._book(records, device.index))
+
+    def _bury_one(self, base: int) -> None:
+        """Close the accounts of a dead process, whose record begins at `base`."""
+        words = self.open().words
+        for device, first in zip(self._devices, self._first):
+            for place in device.places if device.accounting.enabled else ():
+                column = SEATS + SEAT * (first + place)
+                if words[base + column + CONTEXTS]:
+                    self._close(base, column, device)
+
+    def _close(self, base: int, column: int, device: Seated) -> None:
+        """Note what a process held, under the mutex: of the device's utilisation, an equal part."""
+        records = self.open()
+        words = records.words
+        seat = words[base + column : base + column + SEAT]
+        contexts = records.column(column + CONTEXTS, records.claimed)
+        sharers = len(device.processes) + sum(map(bool, contexts))
+        used = (device.utilization.gpu, device.utilization.memory)
+        parts = [None if use is None else use // max(sharers, 1) for use in used]
+        entry = (words[base], seat[BEGAN], self.now(), seat[MOST_BYTES], *parts)
+        append(words, self._book(records, device.index), entry)
+
+    @staticmethod
+    def _book(records: Records, index: int) -> int:
+        """Where among the words a device's closed accounts are."""
+        return records.tail + index * BOOK
+
+    # ---- this process's record
 
     def _record(self, records: Records) -> Optional[int]:
         """Where this process's record begins: made, under the mutex, if there is none."""

@@ -1,4 +1,4 @@
-"""NVLink and the NVSwitch fabric."""
+"""NVLink: the links of a device, what each leads to, and what went over it."""
 
 from __future__ import annotations
 
@@ -6,81 +6,189 @@ from .figures import Figures
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from .words import FabricState
+    from .device import Device
+    from .words import CounterUnit, LinkEnd
 
-__all__ = ["Fabric", "NvLink", "nvlinks"]
+__all__ = [
+    "UNSEEN",
+    "NvLink",
+    "UtilizationCounter",
+    "far_device",
+    "far_link",
+    "join_ends",
+    "nvlinks",
+    "switch_bus_id",
+]
+
+#: Where a switch is that the host does not see: what NCCL, xml.cc, takes for one.
+UNSEEN = "0FFFFFFF:FFFF:FF.0"
+
+#: The last generation of NVLink whose traffic is counted under the client's control: Turing's. Of
+#: later ones nvml.h says "no longer supported".
+LAST_WITH_COUNTERS = 2
 
 
-class NvLink:
-    """One NVLink of a device.
+class UtilizationCounter(Figures):
+    """One of a link's two traffic counters, which clients control (Pascal to Turing).
 
-    ``remote_type`` is "GPU", "SWITCH" or "IBMNPU", ``remote_bus_id`` the PCI address of what the
-    link leads to; both None while the link is down. ``speed`` is MB/s in one direction.
+    ``units`` is what it counts, ``packets`` the kinds of packets as bits of
+    nvmlNvLinkUtilizationCountPktTypes_t. ``frozen`` stops it at ``rx`` and ``tx``; while it counts,
+    it is at the link's data less ``rx_zero`` and ``tx_zero``. All four are KiB.
     """
 
-    # Filled by hand, unlike other groups: an HGX board has 144 links and they must stay cheap.
+    __slots__ = ("frozen", "packets", "rx", "rx_zero", "tx", "tx_zero", "units")
+    placed = True
+
+    units: CounterUnit
+    packets: int
+    frozen: bool
+    rx: int
+    tx: int
+    rx_zero: int
+    tx_zero: int
+
+
+class NvLink(Figures):
+    """One NVLink of a device.
+
+    ``remote`` is what it leads to: "GPU1", the other one of a pair of GPUs ("PAIR": 0 and 1, 2 and
+    3), the PCI bus id of a switch, or "SWITCH" where the host does not see the switches; None on a
+    board without a bridge. ``remote_link`` is the number of the link at that end, found from the
+    wiring if not given. ``version`` is the NVLink generation, ``speed`` MB/s in one direction.
+    ``data_tx``, ``data_rx``, ``raw_tx`` and ``raw_rx`` count KiB since the driver was loaded, raw
+    with the protocol's share. ``port_counters`` are those of nvmlPRMCounterId_t that are not 0, by
+    the names there (Blackwell and newer).
+    """
+
     __slots__ = (
         "active",
+        "counters",
+        "crc_data_errors",
         "crc_errors",
+        "data_rx",
+        "data_tx",
         "ecc_errors",
+        "port_counters",
+        "raw_rx",
+        "raw_tx",
         "recovery_errors",
-        "remote_bus_id",
-        "remote_type",
+        "remote",
+        "remote_link",
         "replay_errors",
         "speed",
         "version",
     )
+    placed = True
 
-    def __init__(self, version: int, speed: int) -> None:
-        self.active = False
-        self.version = version
-        self.speed = speed
-        self.remote_type: str | None = None
-        self.remote_bus_id: str | None = None
-        self.replay_errors = 0
-        self.recovery_errors = 0
-        self.crc_errors = 0
-        self.ecc_errors = 0
+    active: bool | None
+    version: int
+    speed: int
+    remote: LinkEnd | None
+    remote_link: int | None
+    replay_errors: int | None
+    recovery_errors: int | None
+    crc_errors: int | None
+    crc_data_errors: int | None
+    ecc_errors: int | None
+    data_tx: int | None
+    data_rx: int | None
+    raw_tx: int | None
+    raw_rx: int | None
+    counters: list[UtilizationCounter] | None
+    port_counters: dict[str, int] | None
 
-    def connect(self, remote_type: str, remote_bus_id: str) -> None:
-        """Bring the link up, leading to a device ("GPU") or a switch ("SWITCH")."""
+    @property
+    def remote_type(self) -> str | None:
+        """ "GPU" or "SWITCH"; None while the link is down."""
+        if not self.active or self.remote is None:
+            return None
+        return "GPU" if self.remote[0] in "GP" else "SWITCH"
+
+    def connect(self, remote: str) -> None:
+        """Bring the link up, leading to a device ("GPU1") or a switch (its bus id)."""
         self.active = True
-        self.remote_type = remote_type
-        self.remote_bus_id = remote_bus_id
+        self.remote = remote
 
     def disconnect(self) -> None:
         """Take the link down."""
         self.active = False
-        self.remote_type = self.remote_bus_id = None
 
 
-def nvlinks(table: Mapping[str, Any]) -> list[NvLink]:
-    """Return the links of the plan's nvlink table, which lists the remote end of each.
+#: What counts, from nothing.
+_ZEROS = dict.fromkeys((name for name in NvLink.__slots__ if name.endswith(("errors", "x"))), 0)
+_COUNTER = {**dict.fromkeys(UtilizationCounter.__slots__, 0), "units": "BYTES", "packets": 0xFF}
 
-    A remote is ``[type, bus id]``, or None for a link that is down.
+
+def nvlinks(table: dict[str, Any] | Sequence[Mapping[str, Any]]) -> list[NvLink]:
+    """Return the links of the plan's table: the rows under ``links``, each with what is the same
+    for all, or a list of whole rows."""
+    if isinstance(table, dict):
+        common = {"version": table.get("version"), "speed": table.get("speed")}
+        return [_nvlink(common, row) for row in table.get("links", ())]
+    return [_nvlink({}, row) for row in table]
+
+
+def _nvlink(common: Mapping[str, Any], row: Mapping[str, Any]) -> NvLink:
+    link = NvLink({**_ZEROS, **common, **row})
+    if "active" not in row:
+        link.active = link.remote is not None
+    if link.version <= LAST_WITH_COUNTERS:
+        given = list(row.get("counters") or ())[:2]
+        given += [{}] * (2 - len(given))
+        link.counters = [UtilizationCounter({**_COUNTER, **counter}) for counter in given]
+    return link
+
+
+def switch_bus_id(remote: str) -> str:
+    """The bus id of a link's switch as NVML writes it: "00000000:05:00.0"."""
+    if remote == "SWITCH":
+        return UNSEEN
+    domain, bus, slot = f"0:{remote}".removesuffix(".0").rsplit(":", 2)
+    return f"{int(domain.rpartition(':')[2], 16):08X}:{bus.upper()}:{slot.upper()}.0"
+
+
+def far_device(devices: Sequence[Device], device: Device, link: NvLink) -> Device | None:
+    """The GPU that a link leads to, of all of the machine; None: no GPU, or the link is down."""
+    return _end(devices, device, link) if link.active else None
+
+
+def _end(devices: Sequence[Device], device: Device, link: NvLink) -> Device | None:
+    remote = link.remote or ""
+    if remote[:1] not in ("G", "P"):
+        return None
+    index = device.index ^ 1 if remote == "PAIR" else int(remote[3:])
+    return devices[index] if index < len(devices) else None
+
+
+def far_link(devices: Sequence[Device], device: Device, number: int) -> int:
+    """The number that the far end gives to a link: the first of those to it is the first there.
+
+    A switch's links are numbered by how many lead there before it, from this device on.
     """
-    links = []
-    for remote in table.get("remotes", ()):
-        link = NvLink(table["version"], table["speed"])
-        if remote is not None:
-            link.connect(*remote)
-        links.append(link)
-    return links
+    link = device.nvlinks[number]
+    if link.remote_link is not None:
+        return link.remote_link
+    before = sum(other.remote == link.remote for other in device.nvlinks[:number])
+    far = _end(devices, device, link)
+    if far is None:
+        return _port(devices, device, link) + before
+    back = [n for n, other in enumerate(far.nvlinks) if _end(devices, far, other) is device]
+    return back[before] if before < len(back) else number
 
 
-class Fabric(Figures):
-    """The device's place in an NVSwitch fabric. All None where there is no fabric.
+def _port(devices: Sequence[Device], device: Device, link: NvLink) -> int:
+    """How many links of the devices before this one lead to the same switch."""
+    earlier = devices[: device.index]
+    return sum(other.remote == link.remote for each in earlier for other in each.nvlinks)
 
-    ``state`` is "NOT_STARTED", "IN_PROGRESS" or "COMPLETED", ``status`` "SUCCESS" or the name of
-    an error.
-    """
 
-    __slots__ = ("clique_id", "cluster_uuid", "state", "status")
-
-    state: FabricState | None
-    status: str | None
-    clique_id: int | None
-    cluster_uuid: str | None
+def join_ends(devices: Sequence[Device], device: Device) -> None:
+    """Have the links of other GPUs be up or down as this device's are at their other ends."""
+    for number, link in enumerate(device.nvlinks):
+        far = _end(devices, device, link)
+        place = 0 if far is None else far_link(devices, device, number)
+        if far is not None and place < len(far.nvlinks):
+            far.nvlinks[place].active = link.active

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 from .figures import Bytes, Figures
 
-__all__ = ["Memory", "Region"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+__all__ = ["Memory", "MemoryLimit", "Region", "limits"]
 
 
 class Region(Figures):
-    """A memory with a total and a used part: BAR1, or what confidential computing protects."""
+    """A memory with a total and a used part: BAR1, or what confidential computing protects.
+
+    ``total`` is None on a product without one: a GPU that the processor reaches over NVLink-C2C.
+    """
 
     __slots__ = ("total", "used")
 
-    total: Bytes
-    used: Bytes
+    total: Bytes | None
+    used: Bytes | None
 
     @property
-    def free(self) -> int:
+    def free(self) -> int | None:
         """Bytes not in use."""
-        return self.total - self.used
+        return None if self.total is None else self.total - (self.used or 0)
 
 
 class Memory(Figures):
@@ -46,3 +54,18 @@ class Memory(Figures):
     def free(self) -> int:
         """Bytes that the scenario leaves to processes; what they hold of these is the ledger's."""
         return max(self.usable - self.used, 0)
+
+
+class MemoryLimit(Figures):
+    """What the processes of one control group may take of a device: guaranteed, and at most."""
+
+    __slots__ = ("group", "hard", "soft")
+
+    group: str
+    soft: Bytes
+    hard: Bytes
+
+
+def limits(rows: Iterable[Mapping[str, Any]]) -> list[MemoryLimit]:
+    """Return the limits of a device, one for each row of the plan."""
+    return [MemoryLimit(row) for row in rows]

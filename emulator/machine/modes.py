@@ -2,27 +2,51 @@
 
 from __future__ import annotations
 
-from .figures import Figures
+from .figures import Bytes, Figures, Nanoseconds, Percent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["Accounting", "Instance", "Mig"]
+__all__ = ["Accounting", "ComputeInstance", "EndedProcess", "Instance", "Mig"]
+
+
+class ComputeInstance(Figures):
+    """One compute instance of a GPU instance, which is one MIG device.
+
+    ``slices`` are its compute slices, all of the GPU instance's if not given; ``start`` is the
+    first of them, ``id`` its number in the GPU instance: the lowest free ones if not given.
+    ``uuid`` is "MIG-" and a UUID; it follows from the GPU's and the ids if not given.
+    """
+
+    __slots__ = ("id", "slices", "start", "uuid")
+
+    slices: int | None
+    start: int | None
+    id: int | None
+    uuid: str | None
 
 
 class Instance(Figures):
     """One GPU instance. ``profile`` is its kind, such as "1g.10gb".
 
-    ``compute_slices`` are the sizes of its compute instances: one that has all of them if not
-    given. ``uuids`` are theirs, "MIG-" and a UUID each; they follow from the GPU's if not given.
+    ``start`` is the first of its memory slices, a free place as the driver chooses it if not
+    given. ``id`` follows from size and place if not given. ``compute`` are its compute instances:
+    one that has all compute slices if not given, and none if the list is empty.
     """
 
-    __slots__ = ("compute_slices", "profile", "uuids")
+    __slots__ = ("compute", "id", "profile", "start")
 
     profile: str
-    compute_slices: list[int] | None
-    uuids: list[str] | None
+    start: int | None
+    id: int | None
+    compute: list[ComputeInstance] | None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Compute instances may be rows of a plan."""
+        if name == "compute" and value is not None:
+            value = [x if isinstance(x, ComputeInstance) else ComputeInstance(x) for x in value]
+        super().__setattr__(name, value)
 
 
 class Mig(Figures):
@@ -46,10 +70,42 @@ class Mig(Figures):
         super().__setattr__(name, value)
 
 
-class Accounting(Figures):
-    """Per-process accounting. ``buffer_size`` counts the processes that are remembered."""
+class EndedProcess(Figures):
+    """A process that is there no more, and what it used.
 
-    __slots__ = ("buffer_size", "enabled")
+    ``started`` and ``ended`` are times of the scenario's clock, its start if not given;
+    ``max_memory`` is the most memory it had, ``utilization`` and ``memory_utilization`` are its
+    shares of the device over its life.
+    """
+
+    __slots__ = ("ended", "max_memory", "memory_utilization", "pid", "started", "utilization")
+
+    pid: int
+    started: Nanoseconds | None
+    ended: Nanoseconds | None
+    max_memory: Bytes | None
+    utilization: Percent | None
+    memory_utilization: Percent | None
+
+
+class Accounting(Figures):
+    """Per-process accounting. ``buffer_size`` counts the processes that are remembered.
+
+    ``ended`` are those of the scenario's that are there no more: while accounting is on, each that
+    a change takes from the device's processes is added. Those that were really there are not here
+    but in the ledger, also when they have ended.
+    """
+
+    __slots__ = ("buffer_size", "enabled", "ended")
 
     enabled: bool | None
     buffer_size: int | None
+    ended: list[EndedProcess]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Processes may be rows of a plan, also where a change sets them."""
+        if name == "ended":
+            value = [
+                row if isinstance(row, EndedProcess) else EndedProcess(row) for row in value or ()
+            ]
+        super().__setattr__(name, value)

@@ -5,84 +5,108 @@ from __future__ import annotations
 from _blake2 import blake2b
 
 from .engines import Processor
-from .memory import Memory
-from .mig import arrange, profiles
+from .memory import Region
+from .mig import whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .device import Device
-    from .mig import Profile
-    from .modes import Instance
+    from .gpuinstance import GpuInstance
+    from .mig import ComputeProfile
+    from .processes import Process
 
     Base = Device  # it is one in all that it has, which a checker cannot see
 else:
     Base = object
 
-__all__ = ["Partition", "partitions"]
+__all__ = ["Partition"]
 
 #: CUDA attributes that MIG takes away: no L2 cache is set aside (CUDA programming guide).
 LOST = {"MAX_PERSISTING_L2_CACHE_SIZE": 0}
 
+MIB = 1 << 20
+
 
 class Partition(Base):
-    """A compute instance and the GPU instance that it is in, as CUDA sees them: as one device.
+    """A compute instance and the GPU instance that it is in, as one device.
 
     What it does not have of its own is the GPU's.
 
     Attributes:
         parent: the GPU.
-        kind: the GPU instance's.
-        slices: compute slices of the compute instance.
-        gpu_instance: id of the GPU instance; it follows from size and place, as on real ones: 0 is
-            the whole, 1 and 2 the halves, and so on.
-        compute_instance: id of the compute instance in it.
+        gpu_instance: that it is in.
+        kind: its own profile.
+        start: the first of its compute slices, in the GPU instance.
+        slices: how many they are.
+        id: its number in the GPU instance.
         label: "1g.10gb", or "1c.3g.40gb" where it does not have all compute slices.
         name: "NVIDIA A100-SXM4-80GB MIG 1g.10gb".
         memory: the GPU instance's.
-        seat: of the GPU's seats in the ledger, its own.
-        seats: those of all that are in the GPU instance, which share its memory.
+        bar1: the GPU instance's part of the GPU's, less a MiB, as nvidia-smi shows them.
     """
 
     def __init__(
-        self,
-        parent: Device,
-        kind: Profile,
-        slices: int,
-        ids: tuple[int, int],
-        uuid: str | None,
-        memory: Memory,
+        self, gpu_instance: GpuInstance, slices: int, start: int, identity: int, uuid: str | None
     ) -> None:
-        self.parent = parent
-        self.kind = kind
+        parent = self.parent = gpu_instance.parent
+        self.gpu_instance = gpu_instance
+        self.start = start
         self.slices = slices
-        self.gpu_instance, self.compute_instance = ids
-        self.uuid = uuid or _uuid(parent.uuid, ids)
-        part = "" if slices == kind.slices else f"{slices}c."
-        self.label = part + kind.name
+        self.id = identity
+        self.kind: ComputeProfile = next(
+            each for each in gpu_instance.compute_kinds if each.slices == slices
+        )
+        self.uuid = uuid or _uuid(parent.uuid, (gpu_instance.id, identity))
+        self.label = self.kind.name
         self.name = f"{parent.name} MIG {self.label}"
-        self.memory = memory
-        self.seat = 0
-        self.seats: Sequence[int] = ()
+        self.memory = gpu_instance.memory
+        bar1 = parent.bar1.total
+        self.bar1 = Region({"total": bar1 and max(self._share(bar1) - MIB, 0), "used": 0})
         self.processor = Processor(
             {
-                "multiprocessors": self._multiprocessors(),
+                "multiprocessors": self.kind.multiprocessors,
                 "cores_per_multiprocessor": parent.processor.cores_per_multiprocessor,
                 "l2_cache": self._share(parent.processor.l2_cache),
             }
         )
-        self.cuda = {**parent.cuda, **LOST, "ASYNC_ENGINE_COUNT": kind.engines}
+        copies = gpu_instance.kind.copies
+        self.cuda = {**parent.cuda, **LOST, "ASYNC_ENGINE_COUNT": copies}
 
     def _share(self, amount: int) -> int:
         """The part of the GPU's memory slices that the GPU instance has."""
-        return amount * self.kind.size // _slices(self.parent)
+        return amount * self.gpu_instance.kind.size // whole(self.gpu_instance.known).size
 
-    def _multiprocessors(self) -> int:
-        if self.slices == self.kind.slices:
-            return self.kind.multiprocessors
-        least = min(profile.multiprocessors for profile in profiles(self.parent.profile).values())
-        return self.slices * least
+    @property
+    def is_there(self) -> bool:
+        """False once it was destroyed."""
+        parent = self.gpu_instance
+        return parent.is_there and any(each is self for each in parent.compute_instances)
+
+    @property
+    def ids(self) -> tuple[int, int]:
+        """Those of the GPU instance and of the compute instance."""
+        return self.gpu_instance.id, self.id
+
+    @property
+    def trace_name(self) -> str:
+        """How a trace names it: `GPU-0/2/0`."""
+        return f"{self.gpu_instance.trace_name}/{self.id}"
+
+    @property
+    def processes(self) -> list[Process]:  # type: ignore[override]
+        """The scenario's processes that are in it."""
+        return [
+            process
+            for process in self.parent.processes
+            if (process.gpu_instance, process.compute_instance) == self.ids
+        ]
+
+    @property
+    def failure(self) -> str | None:  # type: ignore[override]
+        """The GPU's; one that was destroyed is lost to those who still have it."""
+        return self.parent.failure or (None if self.is_there else "lost")
 
     @property
     def outages(self) -> int:
@@ -96,13 +120,15 @@ class Partition(Base):
 
     @property
     def place(self) -> int:
-        """As `Device.place`."""
-        return self.seat
+        """As `Device.place`: the GPU's first seat, and one for each compute slice. No other
+        compute instance begins at the same slice as long as this one is there."""
+        return 1 + self.gpu_instance.start + self.start
 
     @property
     def places(self) -> Sequence[int]:
-        """As `Device.places`."""
-        return self.seats
+        """As `Device.places`: the seats of the GPU instance, whose memory is shared."""
+        first = 1 + self.gpu_instance.start
+        return range(first, first + self.gpu_instance.kind.slices)
 
     @property
     def context_memory(self) -> int:
@@ -123,41 +149,6 @@ class Partition(Base):
 
     def __repr__(self) -> str:
         return f"Partition(name={self.name!r}, uuid={self.uuid!r})"
-
-
-def partitions(parent: Device) -> list[Partition]:
-    """The MIG devices of a GPU, in NVIDIA's order: by GPU instance, then by compute instance."""
-    found: list[Partition] = []
-    rows = parent.mig.instances
-    for row, (profile, start) in zip(rows, arrange(parent.profile, rows)):
-        number = _slices(parent) // profile.size - 1 + start // profile.size
-        found += _compute_instances(parent, row, profile, number)
-    found.sort(key=lambda each: (each.gpu_instance, each.compute_instance))
-    for place, each in enumerate(found, 1):
-        each.seat = place
-    for each in found:
-        each.seats = [other.seat for other in found if other.gpu_instance == each.gpu_instance]
-    return found
-
-
-def _compute_instances(
-    parent: Device, row: Instance, profile: Profile, number: int
-) -> list[Partition]:
-    total = min(profile.memory, parent.memory.usable)  # the H100's largest has more in the tables
-    whole = {"total": total, "reserved": 0, "used": 0}
-    width = parent.memory.bus_width * profile.size // _slices(parent)
-    memory = Memory({**whole, "bus_width": width})
-    slices = row.compute_slices or [profile.slices]
-    uuids: Sequence[str | None] = row.uuids or [None] * len(slices)
-    return [
-        Partition(parent, profile, size, (number, place), uuid, memory)
-        for place, (size, uuid) in enumerate(zip(slices, uuids))
-    ]
-
-
-def _slices(device: Device) -> int:
-    """So many slices has a GPU's memory."""
-    return max(profile.size for profile in profiles(device.profile).values())
 
 
 def _uuid(parent: str, ids: tuple[int, int]) -> str:

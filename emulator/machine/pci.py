@@ -6,12 +6,47 @@ from .figures import Figures
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from .words import AtomicOperation
 
-__all__ = ["Pci"]
+__all__ = ["Pci", "PcieErrors"]
 
 #: Megatransfers a second on one lane, by PCI Express generation (PCI-SIG base specifications).
 LANE_RATE = {1: 2500, 2: 5000, 3: 8000, 4: 16000, 5: 32000, 6: 64000}
+
+
+class PcieErrors(Figures):
+    """What has gone wrong on the link, counted since the driver loaded."""
+
+    __slots__ = (
+        "bad_dllps",
+        "bad_tlps",
+        "correctable",
+        "fatal",
+        "lane",
+        "lcrc",
+        "naks_received",
+        "naks_sent",
+        "non_fatal",
+        "receiver",
+        "recoveries",
+        "unsupported_requests",
+    )
+
+    recoveries: int | None
+    correctable: int | None
+    naks_received: int | None
+    receiver: int | None
+    bad_tlps: int | None
+    naks_sent: int | None
+    bad_dllps: int | None
+    non_fatal: int | None
+    fatal: int | None
+    unsupported_requests: int | None
+    lcrc: int | None
+    lane: int | None
 
 
 class Pci(Figures):
@@ -20,6 +55,7 @@ class Pci(Figures):
     ``device_id`` and ``subsystem_id`` hold the device in the upper and the vendor in the lower 16
     bits, as NVML and nvidia-smi have them (0x233010DE). Throughput is in KB/s. ``atomics_outbound``
     and ``atomics_inbound`` are lists of "FETCHADD_32", "SWAP_64", "CAS_128" and the like.
+    ``tx_bytes`` and ``rx_bytes`` are all that went out and came in since the driver loaded.
     """
 
     __slots__ = (
@@ -33,13 +69,16 @@ class Pci(Figures):
         "device_id",
         "device_max_generation",
         "domain",
+        "errors",
         "host_max_generation",
         "max_width",
         "replay_counter",
         "replay_rollovers",
+        "rx_bytes",
         "rx_throughput",
         "sub_class",
         "subsystem_id",
+        "tx_bytes",
         "tx_throughput",
     )
 
@@ -59,8 +98,15 @@ class Pci(Figures):
     replay_rollovers: int | None
     tx_throughput: int | None
     rx_throughput: int | None
+    tx_bytes: int | None
+    rx_bytes: int | None
+    errors: PcieErrors
     atomics_inbound: list[AtomicOperation] | None
     atomics_outbound: list[AtomicOperation] | None
+
+    def __init__(self, table: Mapping[str, Any]) -> None:
+        super().__init__(table)
+        self.errors = PcieErrors(table.get("errors", {}))
 
     @property
     def bus_id(self) -> str:

@@ -1,9 +1,9 @@
 """Records in memory that processes share, one of each process, which die with it.
 
-The memory is a file: a header, then records of one size. Who has a record holds a lock of the
-kernel's (fcntl) for it, which goes however the process ends; a record whose lock is free counts
-nothing and is used again. One more lock is the mutex. The locks are on bytes that lie behind the
-file's end, so that they are found whatever the file holds.
+The memory is a file: a header, then records of one size, then what is to outlive them. Who has a
+record holds a lock of the kernel's (fcntl) for it, which goes however the process ends; a record
+whose lock is free counts nothing and is used again. One more lock is the mutex. The locks are on
+bytes that lie behind the file's end, so that they are found whatever the file holds.
 
 A process loses its locks when it closes any descriptor of the file, so it has just one. A host that
 closes descriptors it does not know (as daemons do) is found out by a look at ours before each use.
@@ -50,20 +50,28 @@ class Records:
 
     Args:
         path: of the file, made if need be; empty for memory that only forked children share.
+        more: so many words follow the records, which stay when processes die.
         layout: what the words mean: records of another layout are not understood.
         say: told once, in a line, when the file is of no use.
 
     Attributes:
         words: the header and the records. The first word is 0 while there are no records.
         pid: of the process that this is.
+        tail: where among the words those begin that follow the records.
+        bury_one: told where a dead process's record begins, under the mutex, before it is cleared.
     """
 
-    def __init__(self, path: str, width: int, layout: str, say: Callable[[str], object]) -> None:
+    def __init__(
+        self, path: str, width: int, more: int, layout: str, say: Callable[[str], object]
+    ) -> None:
         self.width = width
+        self.tail = HEADER + MOST * width
+        self.bury_one: Callable[[int], object] = int
+        self._more = more
         self._path = path
-        self._layout = crc32(layout.encode(), width) or 1
+        self._layout = crc32(layout.encode(), width + more) or 1
         self._say = say
-        self._bytes = WORD * (HEADER + MOST * width)
+        self._bytes = WORD * (self.tail + more)
         self._nothing = memoryview(bytes(WORD * width)).cast("Q")
         self._file: Optional[int] = None
         self._identity: tuple[int, int] = (0, 0)
@@ -129,6 +137,8 @@ class Records:
             self._say(f"{self._path} is in use for other GPUs: what processes hold is not shared")
             return False
         words[CLAIMED] = 0  # who has a record sees at its next look that it is gone
+        if stamp or layout:
+            words[self.tail :] = memoryview(bytes(WORD * self._more)).cast("Q")
         words[LAYOUT], words[STAMP] = self._layout, MAGIC
         return True
 
@@ -264,6 +274,7 @@ class Records:
         for index in range(claimed):
             base = self.base(index)
             if words[base] and not self.lives(index):
+                self.bury_one(base)
                 words[base + 1 : base + self.width] = self._nothing[1:]
                 words[base] = 0  # last: until then it is a record, if we end here
         while claimed and not words[self.base(claimed - 1)]:

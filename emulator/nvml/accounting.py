@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from ..machine.accounts import accounts
+from ..machine.clock import SECOND
 from . import _status as status
-from .library import NvmlError, implements, implements_each
+from .library import Nvml, NvmlError, implements
+from .processes import UNKNOWN_SIZE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Optional
+    from typing import Any, Optional
 
-    from ..machine import Device, Process
+    from ..machine import Device
+    from ..machine.accounts import Account
 
 __all__: list[str] = []
+
+UNKNOWN_PERCENT = 0xFFFFFFFF  # NVML_VALUE_NOT_AVAILABLE as an unsigned int holds it
+
+SAMPLES = 6  # a second: NVML's utilisation is of 1/6 s at least (nvmlDeviceGetUtilizationRates)
 
 
 def check(device: Device) -> None:
@@ -19,48 +27,99 @@ def check(device: Device) -> None:
         raise NvmlError(status.NOT_SUPPORTED)
 
 
-@implements("nvmlDeviceGetAccountingPids")
-def pids(device: Device) -> list[int]:
+@implements("nvmlDeviceGetAccountingMode")
+def mode(device: Device) -> bool:
+    """Off on a GPU in MIG mode."""
     check(device)
-    return [process.pid for process in device.processes] if device.accounting.enabled else []
+    return bool(device.accounting.enabled) and not device.mig.current
+
+
+@implements("nvmlDeviceGetAccountingBufferSize")
+def buffer_size(device: Device) -> Optional[int]:
+    """Also while accounting is off, as published outputs of nvidia-smi show."""
+    check(device)
+    return device.accounting.buffer_size
+
+
+@implements("nvmlDeviceGetAccountingPids")
+def pids(nvml: Nvml, device: Device) -> list[int]:
+    return [account.pid for account in kept(nvml, device)]
+
+
+def kept(nvml: Nvml, device: Device) -> list[Account]:
+    """The accounts of a device.
+
+    Raises:
+        NvmlError: NOT_SUPPORTED: none are kept.
+    """
+    if not mode(device):
+        raise NvmlError(status.NOT_SUPPORTED)
+    return accounts(nvml.machine, device)
 
 
 @implements("nvmlDeviceGetAccountingStats")
-def stats(device: Device, pid: int) -> dict[str, Optional[int]]:
-    process = account(device, pid)
+def stats(nvml: Nvml, device: Device, pid: int) -> dict[str, int]:
+    return told(nvml, account_of(nvml, device, pid))
+
+
+@implements("nvmlDeviceGetAccountingStats_v2")
+def stats_v2(nvml: Nvml, device: Device, stats: Any) -> dict[str, int]:
+    """The sums are of hundredths of a percent."""
+    account = account_of(nvml, device, stats.pid)
+    ended = nvml.machine.clock.elapsed() if account.ended is None else account.ended
+    count = max(ended - account.started, 0) * SAMPLES // SECOND
     return {
-        "gpuUtilization": device.utilization.gpu,
-        "memoryUtilization": device.utilization.memory,
-        "maxMemoryUsage": process.used_memory or 0,
-        "time": 0,  # as long as it runs
-        "startTime": 0,
-        "isRunning": 1,
+        **told(nvml, account),
+        "sampleCount": count,
+        "sumGpuUtil": (account.utilization or 0) * 100 * count,
+        "sumFbUtil": (account.memory_utilization or 0) * 100 * count,
     }
 
 
-def account(device: Device, pid: int) -> Process:
-    check(device)
-    for process in device.processes:
-        if device.accounting.enabled and process.pid == pid:
-            return process
+def account_of(nvml: Nvml, device: Device, pid: int) -> Account:
+    for account in kept(nvml, device):
+        if account.pid == pid:
+            return account
     raise NvmlError(status.NOT_FOUND)
 
 
+def told(nvml: Nvml, account: Account) -> dict[str, int]:
+    """The fields of nvmlAccountingStats_t: how long it ran is told when it does so no more."""
+    is_running = account.ended is None
+    lasted = 0 if account.ended is None else max(account.ended - account.started, 0)
+    return {
+        "gpuUtilization": percent(account.utilization),
+        "memoryUtilization": percent(account.memory_utilization),
+        "maxMemoryUsage": UNKNOWN_SIZE if account.max_memory is None else account.max_memory,
+        "time": lasted // 1_000_000,
+        "startTime": (nvml.machine.clock.start + account.started) // 1000,
+        "isRunning": is_running,
+    }
+
+
+def percent(value: Optional[int]) -> int:
+    return UNKNOWN_PERCENT if value is None else value
+
+
 @implements("nvmlDeviceSetAccountingMode")
-def set_mode(device: Device, mode: int) -> None:
+def set_mode(nvml: Nvml, device: Device, mode: int) -> None:
+    """Switched off, it forgets all accounts."""
     check(device)
-    device.accounting.enabled = bool(mode)
+    with nvml.machine.exclusive():
+        nvml.machine.ledger.bury()  # who has died by now did so in the mode there was
+        nvml.machine.alter(device, {"accounting": {"enabled": bool(mode)}})
+        if not mode:
+            forget(nvml, device)
 
 
 @implements("nvmlDeviceClearAccountingPids")
-def clear(device: Device) -> None:
+def clear(nvml: Nvml, device: Device) -> None:
     """Running processes stay, and no other is remembered."""
     check(device)
+    with nvml.machine.exclusive():
+        forget(nvml, device)
 
 
-implements_each(
-    {
-        "nvmlDeviceGetAccountingBufferSize": lambda device: device.accounting.buffer_size,
-        "nvmlDeviceGetAccountingMode": lambda device: device.accounting.enabled,
-    }
-)
+def forget(nvml: Nvml, device: Device) -> None:
+    nvml.machine.ledger.forget(device)
+    nvml.machine.alter(device, {"accounting": {"ended": []}})

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from . import _constants as constants
 from . import _status as status
-from .library import NvmlError, implements, implements_each
+from .architectures import need
+from .library import Nvml, NvmlError, implements, implements_each
+from .permissions import check_application_clocks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,50 +70,92 @@ def supported_graphics_clocks(device: Device, memory_clock_mhz: int) -> Optional
 
 
 @implements("nvmlDeviceSetApplicationsClocks")
-def set_application_clocks(device: Device, mem_clock_mhz: int, graphics_clock_mhz: int) -> None:
+def set_application_clocks(
+    nvml: Nvml, device: Device, mem_clock_mhz: int, graphics_clock_mhz: int
+) -> None:
     clocks = device.clocks
     if clocks.graphics.application is None:
         raise NvmlError(status.NOT_SUPPORTED)
+    check_application_clocks(nvml, device)
     if graphics_clock_mhz not in (clocks.supported_graphics(mem_clock_mhz) or ()):
         raise NvmlError(status.INVALID_ARGUMENT)
-    clocks.memory.application = mem_clock_mhz
-    clocks.graphics.application = graphics_clock_mhz
+    apply(nvml, device, mem_clock_mhz, graphics_clock_mhz)
 
 
 @implements("nvmlDeviceResetApplicationsClocks")
-def reset_application_clocks(device: Device) -> None:
-    clocks = device.clocks
-    if clocks.graphics.application is None:
+def reset_application_clocks(nvml: Nvml, device: Device) -> None:
+    memory, graphics = device.clocks.memory, device.clocks.graphics
+    if graphics.application is None:
         raise NvmlError(status.NOT_SUPPORTED)
-    for domain in (clocks.graphics, clocks.memory):
-        domain.application = domain.default_application
+    check_application_clocks(nvml, device)
+    apply(nvml, device, memory.default_application, graphics.default_application)
+
+
+def apply(nvml: Nvml, device: Device, memory: Optional[int], graphics: Optional[int]) -> None:
+    set_ = {"memory": {"application": memory}, "graphics": {"application": graphics}}
+    nvml.machine.alter(device, {"clocks": set_})
 
 
 # ---- locked clocks
 
 
-@implements("nvmlDeviceSetGpuLockedClocks")
-def lock_graphics(device: Device, min_gpu_clock_mhz: int, max_gpu_clock_mhz: int) -> None:
-    if min_gpu_clock_mhz > max_gpu_clock_mhz:
+def lock(nvml: Nvml, device: Device, domain: str, pair: Optional[tuple[int, int]]) -> None:
+    """Lock a domain's clock between two, or unlock it."""
+    if pair is not None and pair[0] > pair[1]:
         raise NvmlError(status.INVALID_ARGUMENT)
-    device.clocks.graphics.locked = (min_gpu_clock_mhz, max_gpu_clock_mhz)
+    locked = None if pair is None else list(pair)
+    nvml.machine.alter(device, {"clocks": {domain: {"locked": locked}}})
+
+
+@implements("nvmlDeviceSetGpuLockedClocks")
+def lock_graphics(
+    nvml: Nvml, device: Device, min_gpu_clock_mhz: int, max_gpu_clock_mhz: int
+) -> None:
+    """Beside clocks, a pair of names may be given: that of the power limit, or no limit."""
+    need(device, "VOLTA")
+    pair = (min_gpu_clock_mhz, max_gpu_clock_mhz)
+    named = [clock >= constants.CLOCK_LIMIT_ID_RANGE_START for clock in pair]
+    if not any(named):
+        return lock(nvml, device, "graphics", pair)
+    if not all(named) or any(clock not in NAMED for clock in pair):
+        raise NvmlError(status.INVALID_ARGUMENT)
+    lowest, highest = (NAMED[clock] for clock in pair)
+    if lowest == highest == "unlimited":
+        return lock(nvml, device, "graphics", None)
+    tdp, top = base_clock(device), device.clocks.graphics.max or 0
+    floor = tdp if lowest == "tdp" else 0
+    return lock(nvml, device, "graphics", (floor, tdp if highest == "tdp" else top))
+
+
+#: nvmlClockLimitId_t
+NAMED = {
+    constants.CLOCK_LIMIT_ID_TDP: "tdp",
+    constants.CLOCK_LIMIT_ID_UNLIMITED: "unlimited",
+}
+
+
+def base_clock(device: Device) -> int:
+    """The clock that the device keeps within its power limit: what applications get by default."""
+    graphics = device.clocks.graphics
+    return graphics.default_application or graphics.max or 0
 
 
 @implements("nvmlDeviceSetMemoryLockedClocks")
-def lock_memory(device: Device, min_mem_clock_mhz: int, max_mem_clock_mhz: int) -> None:
-    if min_mem_clock_mhz > max_mem_clock_mhz:
-        raise NvmlError(status.INVALID_ARGUMENT)
-    device.clocks.memory.locked = (min_mem_clock_mhz, max_mem_clock_mhz)
+def lock_memory(nvml: Nvml, device: Device, min_mem_clock_mhz: int, max_mem_clock_mhz: int) -> None:
+    need(device, "AMPERE")
+    lock(nvml, device, "memory", (min_mem_clock_mhz, max_mem_clock_mhz))
 
 
 @implements("nvmlDeviceResetGpuLockedClocks")
-def unlock_graphics(device: Device) -> None:
-    device.clocks.graphics.locked = None
+def unlock_graphics(nvml: Nvml, device: Device) -> None:
+    need(device, "VOLTA")
+    lock(nvml, device, "graphics", None)
 
 
 @implements("nvmlDeviceResetMemoryLockedClocks")
-def unlock_memory(device: Device) -> None:
-    device.clocks.memory.locked = None
+def unlock_memory(nvml: Nvml, device: Device) -> None:
+    need(device, "AMPERE")
+    lock(nvml, device, "memory", None)
 
 
 # ---- offsets
@@ -118,7 +163,7 @@ def unlock_memory(device: Device) -> None:
 
 @implements("nvmlDeviceGetClockOffsets")
 def clock_offsets(device: Device, info: Any) -> dict[str, Optional[int]]:
-    if info.type >= len(DOMAINS):
+    if info.type >= len(DOMAINS) or info.pstate not in device.performance_states:
         raise NvmlError(status.INVALID_ARGUMENT)
     domain = getattr(device.clocks, DOMAINS[info.type])
     return {
@@ -129,32 +174,47 @@ def clock_offsets(device: Device, info: Any) -> dict[str, Optional[int]]:
 
 
 @implements("nvmlDeviceSetClockOffsets")
-def set_clock_offsets(device: Device, info: Any) -> None:
-    if info.type >= len(DOMAINS):
+def set_clock_offsets(nvml: Nvml, device: Device, info: Any) -> None:
+    if info.type >= len(DOMAINS) or info.pstate not in device.performance_states:
         raise NvmlError(status.INVALID_ARGUMENT)
-    set_offset(getattr(device.clocks, DOMAINS[info.type]), info.clockOffsetMHz)
+    set_offset(nvml, device, DOMAINS[info.type], info.clockOffsetMHz)
 
 
 @implements("nvmlDeviceSetGpcClkVfOffset")
-def set_graphics_offset(device: Device, offset: int) -> None:
-    set_offset(device.clocks.graphics, offset)
+def set_graphics_offset(nvml: Nvml, device: Device, offset: int) -> None:
+    set_offset(nvml, device, "graphics", offset)
 
 
 @implements("nvmlDeviceSetMemClkVfOffset")
-def set_memory_offset(device: Device, offset: int) -> None:
-    set_offset(device.clocks.memory, offset)
+def set_memory_offset(nvml: Nvml, device: Device, offset: int) -> None:
+    set_offset(nvml, device, "memory", offset)
 
 
-def set_offset(domain: Any, offset: int) -> None:
+def set_offset(nvml: Nvml, device: Device, name: str, offset: int) -> None:
+    domain = getattr(device.clocks, name)
     if domain.offset is None:
         raise NvmlError(status.NOT_SUPPORTED)
     if not domain.min_offset <= offset <= domain.max_offset:
         raise NvmlError(status.INVALID_ARGUMENT)
-    domain.offset = offset
+    nvml.machine.alter(device, {"clocks": {name: {"offset": offset}}})
+
+
+# ---- monitors
+
+
+@implements("nvmlDeviceGetClkMonStatus")
+def clock_monitors(device: Device) -> Optional[dict[str, Any]]:
+    need(device, "AMPERE")
+    faults = device.clocks.faults
+    if faults is None:
+        return None
+    found = [{"clkApiDomain": fault.domain, "clkDomainFaultMask": fault.mask} for fault in faults]
+    return {"bGlobalStatus": bool(found), "clkMonListSize": len(found), "clkMonList": found}
 
 
 implements_each(
     {
+        "nvmlDeviceGetAdaptiveClockInfoStatus": lambda device: device.clocks.adaptive,
         "nvmlDeviceGetAutoBoostedClocksEnabled": lambda device: (
             device.clocks.auto_boost,
             device.clocks.auto_boost_default,

@@ -10,11 +10,12 @@ from .library import Nvml, NvmlError, api, implements
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable
+    from typing import Any, Callable, Sequence
 
     from ..machine import Device
+    from ..machine.partition import Partition
 
-__all__: list[str] = []
+__all__ = ["bus_address"]
 
 
 @implements("nvmlDeviceGetCount", "nvmlDeviceGetCount_v2")
@@ -30,8 +31,8 @@ def handle_by_index(nvml: Nvml, index: int) -> Device:
 
 
 def working(device: Device) -> Device:
-    """A device that a handle can be had of: a lost one says so."""
-    if device.failure:
+    """A device that a handle can be had of: a lost one says so, one that needs a reset does not."""
+    if device.failure and device.failure != "reset_required":
         raise NvmlError(api.codes.failed[device.failure])
     return device
 
@@ -45,24 +46,33 @@ def find(nvml: Nvml, condition: Callable[[Device], bool]) -> Device:
 
 @implements("nvmlDeviceGetIndex")
 def index(nvml: Nvml, device: Device) -> int:
-    if device not in nvml.devices:  # it was plugged in again since the init
+    """A MIG device's is that among those of its GPU."""
+    is_gpu = device.uuid == device.gpu_uuid
+    siblings: Sequence[Device] = nvml.devices if is_gpu else device.partitions
+    if device not in siblings:  # it was plugged in again since the init
         raise NvmlError(status.GPU_IS_LOST)
-    return nvml.devices.index(device)
+    return siblings.index(device)
 
 
 @implements("nvmlDeviceGetHandleBySerial")
 def handle_by_serial(nvml: Nvml, serial: str) -> Device:
-    return find(nvml, lambda device: device.serial == serial)
+    """For one of several GPUs on a board NVIDIA's reference documents INVALID_ARGUMENT."""
+    device = find(nvml, lambda device: device.serial == serial)
+    if device.board.multi_gpu:
+        raise NvmlError(status.INVALID_ARGUMENT)
+    return device
 
 
 # Without "GPU-", too: cuda.core looks its devices up so, and its tests hold that they are found.
 @implements("nvmlDeviceGetHandleByUUID")
-def handle_by_uuid(nvml: Nvml, uuid: str) -> Device:
+def handle_by_uuid(nvml: Nvml, uuid: str) -> Any:
+    if uuid.startswith("MIG-"):
+        return mig_device_by(nvml, lambda each: uuid in (each.uuid, old_name(each)))
     return find(nvml, lambda device: uuid in (device.uuid, device.uuid[4:]))
 
 
 @implements("nvmlDeviceGetHandleByUUIDV")
-def handle_by_uuid_v(nvml: Nvml, uuid: Any) -> Device:
+def handle_by_uuid_v(nvml: Nvml, uuid: Any) -> Any:
     from . import _constants as constants
 
     if uuid.type == constants.UUID_TYPE_ASCII:
@@ -70,7 +80,28 @@ def handle_by_uuid_v(nvml: Nvml, uuid: Any) -> Device:
     if uuid.type != constants.UUID_TYPE_BINARY:
         raise NvmlError(status.INVALID_ARGUMENT)
     digits = bytes(uuid.value.bytes).hex()
-    return find(nvml, lambda device: device.uuid[4:].replace("-", "") == digits)
+
+    def same(device: Device) -> bool:
+        return device.uuid[4:].replace("-", "") == digits
+
+    return find(nvml, same) if any(map(same, nvml.devices)) else mig_device_by(nvml, same)
+
+
+def old_name(partition: Partition) -> str:
+    """The name of a MIG device before driver 470."""
+    return "MIG-{}/{}/{}".format(partition.gpu_uuid, *partition.ids)
+
+
+def mig_device_by(nvml: Nvml, condition: Callable[[Partition], bool]) -> Any:
+    """A MIG device, as what its handle stands for."""
+    from .migdevices import mig_device
+
+    for device in nvml.devices:
+        for partition in device.partitions:
+            if condition(partition):
+                working(device)
+                return mig_device(nvml, partition)
+    raise NvmlError(status.NOT_FOUND)
 
 
 @implements("nvmlDeviceGetHandleByPciBusId", "nvmlDeviceGetHandleByPciBusId_v2")

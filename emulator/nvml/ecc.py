@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import ctypes
+
+from ..machine.ecc import LOCATIONS
 from . import _status as status
-from .library import NvmlError, implements, implements_each
+from .architectures import need
+from .library import Nvml, NvmlError, api, implements, implements_each
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Optional
+    from typing import Any, Optional
 
     from ..machine import Device
-    from ..machine.ecc import EccCounts
+    from ..machine.ecc import EccCounts, SramError
 
 __all__ = ["LIFETIMES"]
 
 LIFETIMES = ("volatile", "aggregate")  # in the order of nvmlEccCounterType_t
 SEVERITIES = ("correctable", "uncorrectable")  # in the order of nvmlMemoryErrorType_t
-
-#: From Turing on, errors are counted for the DRAM and for all SRAM together only.
-LOCATIONS = {2: "dram", 7: "sram"}  # by nvmlMemoryLocation_t
 
 
 def counts_of(device: Device, lifetime: int) -> EccCounts:
@@ -46,19 +47,20 @@ def total_errors(device: Device, error_type: int, counter_type: int) -> Optional
 def memory_errors(
     device: Device, error_type: int, counter_type: int, location_type: int
 ) -> Optional[int]:
-    name = f"{LOCATIONS.get(location_type)}_{severity_of(error_type)}"
-    return getattr(counts_of(device, counter_type), name, None)
+    name = f"{LOCATIONS[location_type]}_{severity_of(error_type)}"
+    return getattr(counts_of(device, counter_type), name)  # type: ignore[no-any-return]
 
 
 @implements("nvmlDeviceGetDetailedEccErrors")
 def detailed_errors(device: Device, error_type: int, counter_type: int) -> dict[str, Optional[int]]:
-    """The struct of the time before SRAM was counted as one."""
+    """The struct of the time before SRAM was counted as one: which is the L2 cache in it then."""
     severity, counts = severity_of(error_type), counts_of(device, counter_type)
+    l2_cache = getattr(counts, "l2_cache_" + severity)
     return {
-        "l1Cache": 0,
-        "l2Cache": getattr(counts, "sram_" + severity),
+        "l1Cache": getattr(counts, "l1_cache_" + severity) or 0,
+        "l2Cache": getattr(counts, "sram_" + severity) if l2_cache is None else l2_cache,
         "deviceMemory": getattr(counts, "dram_" + severity),
-        "registerFile": 0,
+        "registerFile": getattr(counts, "register_file_" + severity) or 0,
     }
 
 
@@ -82,19 +84,51 @@ def sram_errors(device: Device) -> dict[str, Optional[int]]:
     }
 
 
+@implements("nvmlDeviceGetSramUniqueUncorrectedEccErrorCounts")
+def unique_sram_errors(device: Device, error_counts: Any) -> dict[str, Any]:
+    """The list lies where the client's struct points; NULL asks how many there are."""
+    need(device, "BLACKWELL")
+    if not device.ecc.current:
+        raise NvmlError(status.NOT_SUPPORTED)
+    errors = device.ecc.sram_errors
+    capacity, error_counts.entryCount = error_counts.entryCount, len(errors)
+    if error_counts.entries:
+        if len(errors) > capacity:
+            raise NvmlError(status.INSUFFICIENT_SIZE)
+        kind: Any = api.types["nvmlEccSramUniqueUncorrectedErrorEntry_v1_t"]
+        entries = [kind(**entry(error)) for error in errors]
+        size = ctypes.sizeof(kind) * len(errors)
+        ctypes.memmove(error_counts.entries, (kind * len(errors))(*entries), size)
+    return {}
+
+
+def entry(error: SramError) -> dict[str, int]:
+    return {
+        "unit": error.unit,
+        "location": error.location,
+        "sublocation": error.sublocation,
+        "extlocation": error.extended_location,
+        "address": error.address,
+        "isParity": error.parity,
+        "count": error.count,
+    }
+
+
 @implements("nvmlDeviceSetEccMode")
-def set_mode(device: Device, ecc: int) -> None:
+def set_mode(nvml: Nvml, device: Device, ecc: int) -> None:
     if device.ecc.current is None:
         raise NvmlError(status.NOT_SUPPORTED)
-    device.ecc.pending = bool(ecc)
+    nvml.machine.alter(device, {"ecc": {"pending": bool(ecc)}})
 
 
 @implements("nvmlDeviceClearEccErrorCounts")
-def clear_counts(device: Device, counter_type: int) -> None:
-    counts = counts_of(device, counter_type)
-    for name in counts.__slots__:
-        if getattr(counts, name) is not None:
-            setattr(counts, name, 0)
+def clear_counts(nvml: Nvml, device: Device, counter_type: int) -> None:
+    """What is cleared of the aggregate counts has no place of origin any more."""
+    cleared: dict[str, Any] = {LIFETIMES[counter_type]: counts_of(device, counter_type).cleared}
+    if counter_type == LIFETIMES.index("aggregate"):
+        cleared["sram_sources"] = device.ecc.sram_sources.cleared
+        cleared["sram_errors"] = []
+    nvml.machine.alter(device, {"ecc": cleared})
 
 
 implements_each(

@@ -1,14 +1,16 @@
 """nvmlDeviceGetFieldValues: a few hundred quantities by number.
 
-A field without a row in the table, and one whose quantity the device does not have, is
+A field without a reader in the table, and one whose quantity the device does not have, is
 NOT_SUPPORTED by itself; the call succeeds.
 """
 
 from __future__ import annotations
 
+from . import _constants as constants
 from . import _status as status
-from .fieldtable import READERS, SIGNED, UNSIGNED, UNSIGNED_LONG_LONG
+from .fieldtable import CLEARED, READERS, SIGNED, UNSIGNED, UNSIGNED_LONG_LONG
 from .library import Nvml, NvmlError, implements
+from .linkfields import ALL_LINKS, links_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ MEMBERS = {UNSIGNED: "uiVal", UNSIGNED_LONG_LONG: "ullVal", SIGNED: "siVal"}
 
 @implements("nvmlDeviceGetFieldValues")
 def field_values(nvml: Nvml, device: Device, values: list[Any]) -> list[dict[str, Any]]:
+    nvml.machine.settle(device)
     now = nvml.machine.clock.now() // 1000
     return [field_value(device, value, now) for value in values]
 
@@ -40,3 +43,24 @@ def field_value(device: Device, asked: Any, now: int) -> dict[str, Any]:
         code = status.SUCCESS
     answer = {"timestamp": now, "latencyUsec": 0, "valueType": kind, "nvmlReturn": code}
     return {**answer, "value": {MEMBERS[kind]: value or 0}}
+
+
+@implements("nvmlDeviceClearFieldValues")
+def clear_field_values(nvml: Nvml, device: Device, values: list[Any]) -> list[dict[str, Any]]:
+    """The error counters of NVLinks can be cleared; one code a field."""
+    return [{"nvmlReturn": cleared(nvml, device, value)} for value in values]
+
+
+def cleared(nvml: Nvml, device: Device, asked: Any) -> int:
+    figure, all_links = CLEARED.get(asked.fieldId, (None, False))
+    if not 0 < asked.fieldId < constants.FI_MAX:
+        return status.INVALID_ARGUMENT
+    try:
+        links = links_of(device, ALL_LINKS if all_links else asked.scopeId) if figure else []
+    except NvmlError as error:
+        return error.code
+    if not links:
+        return status.NOT_SUPPORTED
+    places = [place for place, link in enumerate(device.nvlinks) if link in links]
+    nvml.machine.alter(device, {"nvlinks": {str(place): {figure: 0} for place in places}})
+    return status.SUCCESS

@@ -12,7 +12,7 @@ from . import _status as status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Iterable, Mapping, Sequence
+    from typing import Any, Callable, Iterable, Mapping, Optional, Sequence
 
     from ..machine import Device, Machine
 
@@ -42,16 +42,26 @@ api = Api(
         invalid_handle={},
         insufficient_size=status.INSUFFICIENT_SIZE,
         version_mismatch=status.ARGUMENT_VERSION_MISMATCH,
+        no_permission=status.NO_PERMISSION,
         not_supported=status.NOT_SUPPORTED,
         unknown=status.UNKNOWN,
         failed={
             "lost": status.GPU_IS_LOST,
+            "mig": status.NOT_SUPPORTED,  # a MIG device, in a function that takes none
             "reset_required": status.RESET_REQUIRED,
             "unplugged": status.GPU_IS_LOST,
         },
     ),
 )
 implements = api.implements
+
+#: Modules, and single functions, for which nobody looks at the device itself: public reports show
+#: name, UUID, memory and processes beside "[GPU requires reset]" for what is read off it.
+KNOWING = (
+    *("accounting", "board", "confidential", "device", "discovery", "licensing", "memory", "mig"),
+    *("modes", "processes", "refusals", "topology"),
+)
+KNOWN = ("nvmlDeviceGetPciInfo", "nvmlDeviceGetPciInfo_v2", "nvmlDeviceGetPciInfo_v3")
 
 
 def implements_each(getters: Mapping[str, Callable[[Device], Any]]) -> None:
@@ -68,8 +78,25 @@ class Nvml(Library):
     """NVML in this process."""
 
     def __init__(self) -> None:
+        self._found: list[Device] = []
         super().__init__(api)
         self.inits = 0
+
+    @property
+    def devices(self) -> list[Device]:
+        """Those of the init, less what was removed since, and what was found again."""
+        if not any(device.availability for device in self.machine.devices):
+            return self._found
+        return [
+            device
+            for device in self.machine.devices
+            if device.availability == "REDISCOVERED"
+            or (device in self._found and device.availability != "REMOVED")
+        ]
+
+    @devices.setter
+    def devices(self, found: list[Device]) -> None:
+        self._found = found
 
     def reset(self, machine: Machine, plan: Mapping[str, Any]) -> None:
         """Stand in front of `machine`, not initialised."""
@@ -87,6 +114,8 @@ class Nvml(Library):
         """One nvmlShutdown. One too many succeeds, as in the real libraries (470 to 555)."""
         self.inits = max(self.inits - 1, 0)
         self.ready = self.inits > 0
+        if not self.ready:
+            self.machine.hang_up()
 
     def early_checks(self, function: str) -> Iterable[tuple[Sequence[str], str, int, bool]]:
         """The real 470 and 525 say their version only after an init, the real 535 to 555 always."""
@@ -94,7 +123,21 @@ class Nvml(Library):
             return (((), "=", status.UNINITIALIZED, False),)
         return ()
 
+    def decoder(self, type_name: str, function: str) -> Optional[Callable[[int], Any]]:
+        """Handles of MIG instances end with them, and few functions take a MIG device's."""
+        from .migdevices import decoder
+
+        return decoder(self, type_name, function)
+
+    def failures(self, function: str) -> Mapping[str, int]:
+        """While a device needs a reset, the driver still says what it knows of it by itself."""
+        codes = api.codes.failed
+        if function not in KNOWN and api.modules.get(function) not in KNOWING:
+            return codes
+        return {failure: code for failure, code in codes.items() if failure != "reset_required"}
+
     def describe(self, obj: Any, value: int) -> str:
-        """`GPU-0` for a device."""
+        """`GPU-0` for a device, `GPU-0/2/0` for a MIG device."""
+        own: Optional[str] = getattr(obj, "trace_name", None)
         index = getattr(obj, "index", None)
-        return hex(value) if index is None else f"GPU-{index}"
+        return own or (hex(value) if index is None else f"GPU-{index}")

@@ -1,65 +1,133 @@
-"""Multi-Instance GPU: the mode. No instances can be made yet, so none are there."""
+"""Multi-Instance GPU: the mode, and the handles of MIG devices."""
 
 from __future__ import annotations
 
 from . import _status as status
 from .library import Nvml, NvmlError, implements, implements_each
+from .migdevices import MigDevice, mig_device
 from .processes import all_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Optional
 
     from ..machine import Device
+    from ..machine.partition import Partition
 
-__all__: list[str] = []
+__all__ = ["check_capable", "check_enabled"]
 
 
-def check(device: Device) -> None:
+def check_capable(device: Device) -> None:
+    """Refuse a product without MIG."""
     if device.mig.current is None:
+        raise NvmlError(status.NOT_SUPPORTED)
+
+
+def check_enabled(device: Device) -> None:
+    """Refuse a device whose MIG mode is off."""
+    if not device.mig.current:
         raise NvmlError(status.NOT_SUPPORTED)
 
 
 @implements("nvmlDeviceSetMigMode")
 def set_mode(nvml: Nvml, device: Device, mode: int) -> int:
-    """Switched at once on an idle device; the answer is the activation's own status."""
-    check(device)
+    """The answer is the activation's own status: the mode that is to come is set in any case."""
+    check_capable(device)
     if mode > 1:
         raise NvmlError(status.INVALID_ARGUMENT)
-    device.mig.pending = bool(mode)
+    with nvml.machine.exclusive():
+        wanted = bool(mode)
+        nvml.machine.alter(device, {"mig": {"pending": wanted}})
+        if device.mig.current == wanted:
+            return status.SUCCESS
+        problem = hindrance(nvml, device)
+        if problem is None:
+            nvml.machine.alter(device, switched(device, wanted))
+        return problem or status.SUCCESS
+
+
+def switched(device: Device, wanted: bool) -> dict[str, Any]:
+    """What else is so in the other mode: no instances, and no accounting while it is on."""
+    figures: dict[str, Any] = {"mig": {"current": wanted, "instances": []}}
+    if wanted and device.accounting.enabled:
+        figures["accounting"] = {"enabled": False}
+    return figures
+
+
+def hindrance(nvml: Nvml, device: Device) -> Optional[int]:
+    """Why the mode cannot be switched now, if it cannot.
+
+    Nobody may use the GPU. One of the Ampere generation is reset for it, which a virtual machine
+    that it was passed through to cannot do (MIG user guide).
+    """
     if all_of(nvml, device):
         return status.IN_USE
-    device.mig.current = device.mig.pending
-    return status.SUCCESS
+    if device.architecture == "AMPERE" and device.virtualization_mode == "PASSTHROUGH":
+        return status.RESET_REQUIRED
+    return None
 
 
 @implements("nvmlDeviceGetMigDeviceHandleByIndex")
-def device_by_index(device: Device, index: int) -> Device:
-    check(device)
-    raise NvmlError(status.NOT_FOUND)
+def device_by_index(nvml: Nvml, device: Device, index: int) -> MigDevice:
+    check_capable(device)
+    if index >= (device.mig.max_instances or 0):
+        raise NvmlError(status.INVALID_ARGUMENT)
+    found = device.partitions[index : index + 1]
+    if not found:
+        raise NvmlError(status.NOT_FOUND)
+    return mig_device(nvml, found[0])
+
+
+def is_mig_device(device: Device) -> bool:
+    return device.uuid != device.gpu_uuid
+
+
+def check_mig_device(device: Partition) -> Partition:
+    if not is_mig_device(device):
+        raise NvmlError(status.INVALID_ARGUMENT)
+    return device
 
 
 @implements("nvmlDeviceGetDeviceHandleFromMigDeviceHandle")
-def parent(mig_device: Device) -> Device:
-    raise NvmlError(status.INVALID_ARGUMENT)
+def parent(mig_device: Partition) -> Device:
+    return check_mig_device(mig_device).parent
 
 
-@implements("nvmlDeviceGetGpuInstances")
-def instances(device: Device) -> list[Any]:
-    if not device.mig.current:
+@implements("nvmlDeviceGetGpuInstanceId")
+def gpu_instance_id(device: Partition) -> int:
+    return check_mig_device(device).gpu_instance.id
+
+
+@implements("nvmlDeviceGetComputeInstanceId")
+def compute_instance_id(device: Partition) -> int:
+    return check_mig_device(device).id
+
+
+@implements("nvmlDeviceGetAttributes", "nvmlDeviceGetAttributes_v2")
+def attributes(device: Partition) -> dict[str, int]:
+    """Only MIG devices have them."""
+    if not is_mig_device(device):
         raise NvmlError(status.NOT_SUPPORTED)
-    return []
+    profile = device.gpu_instance.kind
+    return {
+        "multiprocessorCount": device.kind.multiprocessors,
+        "sharedCopyEngineCount": profile.copies,
+        "sharedDecoderCount": profile.decoders,
+        "sharedEncoderCount": profile.encoders,
+        "sharedJpegCount": profile.jpegs,
+        "sharedOfaCount": profile.ofas,
+        "gpuInstanceSliceCount": profile.slices,
+        "computeInstanceSliceCount": device.slices,
+        "memorySizeMB": device.memory.total >> 20,
+    }
 
 
 implements_each(
     {
-        # What only a MIG device has.
-        "nvmlDeviceGetAttributes": lambda device: None,
-        "nvmlDeviceGetAttributes_v2": lambda device: None,
-        "nvmlDeviceGetComputeInstanceId": lambda device: None,
-        "nvmlDeviceGetGpuInstanceId": lambda device: None,
-        "nvmlDeviceGetMaxMigDeviceCount": lambda device: device.mig.max_instances or 0,
+        "nvmlDeviceGetMaxMigDeviceCount": lambda device: (
+            (device.mig.max_instances or 0) if device.mig.current else 0
+        ),
         "nvmlDeviceGetMigMode": lambda device: (device.mig.current, device.mig.pending),
-        "nvmlDeviceIsMigDeviceHandle": lambda device: 0,
+        "nvmlDeviceIsMigDeviceHandle": is_mig_device,
     }
 )

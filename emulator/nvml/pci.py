@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .library import implements, implements_each
+from . import _status as status
+from .library import NvmlError, implements, implements_each
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,7 +61,12 @@ def pci_info_ext(device: Device) -> dict[str, Any]:
 
 @implements("nvmlDeviceGetPcieThroughput")
 def throughput(device: Device, counter: int) -> Optional[int]:
-    return getattr(device.pci, THROUGHPUT[counter]) if counter < len(THROUGHPUT) else None
+    """nvml.h: not in virtual machines with a virtual GPU."""
+    if counter >= len(THROUGHPUT):
+        raise NvmlError(status.INVALID_ARGUMENT)
+    if device.virtualization_mode == "VGPU":
+        return None
+    return getattr(device.pci, THROUGHPUT[counter])  # type: ignore[no-any-return]
 
 
 implements_each(

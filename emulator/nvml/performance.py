@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 
+from . import _constants as constants
 from . import _status as status
+from .clocks import DOMAINS
 from .library import Nvml, NvmlError, implements, implements_each
 
 TYPE_CHECKING = False
@@ -28,10 +30,21 @@ EVENT_REASONS = {
     "display_clock_setting": 0x100,
 }
 
-#: The counter behind each nvmlPerfPolicyType_t that a device counts.
-POLICIES = {0: "sw_power_cap", 1: "sw_thermal_slowdown", 2: "sync_boost"}
+ALL_REASONS = sum(EVENT_REASONS.values())
 
-UNKNOWN_STATE = 32  # NVML_PSTATE_UNKNOWN
+#: The counter behind each nvmlPerfPolicyType_t.
+POLICIES = {
+    constants.PERF_POLICY_POWER: "sw_power_cap",
+    constants.PERF_POLICY_THERMAL: "sw_thermal_slowdown",
+    constants.PERF_POLICY_SYNC_BOOST: "sync_boost",
+    constants.PERF_POLICY_BOARD_LIMIT: "board_limit",
+    constants.PERF_POLICY_LOW_UTILIZATION: "low_utilization",
+    constants.PERF_POLICY_RELIABILITY: "reliability",
+    constants.PERF_POLICY_TOTAL_APP_CLOCKS: "total_app_clocks",
+    constants.PERF_POLICY_TOTAL_BASE_CLOCKS: "total_base_clocks",
+}
+
+UNKNOWN_STATE = constants.PSTATE_UNKNOWN
 
 
 def event_reasons(device: Device) -> int:
@@ -40,29 +53,101 @@ def event_reasons(device: Device) -> int:
 
 @implements("nvmlDeviceGetViolationStatus")
 def violation_status(nvml: Nvml, device: Device, perf_policy_type: int) -> dict[str, Optional[int]]:
-    counter = POLICIES.get(perf_policy_type)
-    if counter is None:
-        raise NvmlError(status.NOT_SUPPORTED)
+    """The reference time is in microseconds, the other one in nanoseconds."""
+    name = POLICIES.get(perf_policy_type)
+    if name is None:
+        raise NvmlError(status.INVALID_ARGUMENT)
+    nvml.machine.settle(device)
     return {
         "referenceTime": nvml.machine.clock.now() // 1000,
-        "violationTime": getattr(device.clocks.event_counters, counter),
+        "violationTime": getattr(device.clocks.event_counters, name),
     }
+
+
+# ---- states
 
 
 @implements("nvmlDeviceGetSupportedPerformanceStates")
 def supported_states(device: Device, pstates: int, size: int) -> None:
-    """P0 and the state it idles in: what the device was seen in is all that is known of it.
-
-    `size` is in bytes.
-    """
-    states = sorted({0, device.performance_state or 0})
+    """`size` is in bytes."""
+    if device.performance_state is None:
+        raise NvmlError(status.NOT_SUPPORTED)
+    states = device.performance_states
     room = size // ctypes.sizeof(ctypes.c_uint)
     if not pstates:
         raise NvmlError(status.INVALID_ARGUMENT)
     if room < len(states):
         raise NvmlError(status.INSUFFICIENT_SIZE)
-    states += [UNKNOWN_STATE] * (room - len(states))
+    states = states + [UNKNOWN_STATE] * (room - len(states))
     ctypes.memmove(pstates, (ctypes.c_uint * room)(*states), room * ctypes.sizeof(ctypes.c_uint))
+
+
+def ranges(device: Device, state: int) -> dict[str, tuple[int, int]]:
+    """The lowest and the highest clock of each domain in a state.
+
+    The first state has the highest row of the supported clocks, the last one the lowest; a product
+    that lets nobody choose its clocks has those that it runs at.
+    """
+    clocks, states = device.clocks, device.performance_states
+    rows = clocks.steps or [(clocks.memory.max or 0, clocks.graphics.max or 0, 0, 0)]
+    place = states.index(state)
+    row = rows[min(place, len(rows) - 1) if place < len(states) - 1 or not place else -1]
+    memory, highest, lowest = (int(clock) for clock in row[:3])
+    video, top = clocks.video.max or 0, clocks.graphics.max or 1
+    slowest = min(video * lowest // top, video)
+    graphics = (lowest, highest)
+    return {
+        "graphics": graphics,
+        "sm": graphics,
+        "memory": (memory, memory),
+        "video": (slowest, video * highest // top),
+    }
+
+
+@implements("nvmlDeviceGetMinMaxClockOfPState")
+def state_clocks(device: Device, type: int, pstate: int) -> tuple[int, int]:  # noqa: A002
+    if device.performance_state is None:
+        raise NvmlError(status.NOT_SUPPORTED)
+    if type >= len(DOMAINS) or pstate not in device.performance_states:
+        raise NvmlError(status.UNKNOWN)  # nvml.h: "if type or pstate are invalid"
+    return ranges(device, pstate)[DOMAINS[type]]
+
+
+def tokens(device: Device, state: int, graphics: int, memory: int) -> str:
+    """What is said of a state: the clocks in force, their limits, whether these can be moved."""
+    limits = ranges(device, state)
+    text = []
+    for name, domain, now, factor in (
+        ("nvclock", "graphics", graphics, 1),
+        ("memclock", "memory", memory, 1),
+        ("memtransferrate", "memory", memory, 2),  # two transfers a clock
+    ):
+        lowest, highest = limits[domain]
+        editable = int(getattr(device.clocks, domain).offset is not None)
+        text += [f"{name}={now * factor}", f"{name}min={lowest * factor}"]
+        text += [f"{name}max={highest * factor}", f"{name}editable={editable}"]
+    return ", ".join(text)
+
+
+@implements("nvmlDeviceGetPerformanceModes")
+def performance_modes(device: Device) -> dict[str, str]:
+    """Level 0 is the slowest state."""
+    states = sorted(device.performance_states, reverse=True)
+    modes = []
+    for level, state in enumerate(states):
+        limits = ranges(device, state)
+        said = tokens(device, state, limits["graphics"][0], limits["memory"][0])
+        modes.append(f"perf={level}, {said}")
+    return {"str": " ; ".join(modes)}
+
+
+@implements("nvmlDeviceGetCurrentClockFreqs")
+def current_clocks(device: Device) -> dict[str, str]:
+    clocks, states = device.clocks, device.performance_states
+    state = device.performance_state if device.performance_state in states else states[0]
+    level = sorted(states, reverse=True).index(state)
+    graphics, memory = clocks.graphics.current or 0, clocks.memory.current or 0
+    return {"str": f"perf={level}, {tokens(device, state, graphics, memory)}"}
 
 
 implements_each(
@@ -71,7 +156,7 @@ implements_each(
         "nvmlDeviceGetCurrentClocksThrottleReasons": event_reasons,
         "nvmlDeviceGetPerformanceState": lambda device: device.performance_state,
         "nvmlDeviceGetPowerState": lambda device: device.performance_state,
-        "nvmlDeviceGetSupportedClocksEventReasons": lambda device: sum(EVENT_REASONS.values()),
-        "nvmlDeviceGetSupportedClocksThrottleReasons": lambda device: sum(EVENT_REASONS.values()),
+        "nvmlDeviceGetSupportedClocksEventReasons": lambda device: ALL_REASONS,
+        "nvmlDeviceGetSupportedClocksThrottleReasons": lambda device: ALL_REASONS,
     }
 )

@@ -65,6 +65,7 @@ def answer(nvml: Nvml, slot: int, put: Optional[Put]) -> Callable[..., int]:
 
     def call(*words: int) -> int:
         device = devices.get(words[0])
+        device = getattr(device, "partition", device)  # of a MIG device, which has a handle, too
         shown = [hex(word) for word in words]
         if device is not None:
             shown[0] = nvml.describe(device, words[0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ..machine.processes import shares
+from ..machine.words import WORDS
 from . import _status as status
 from .library import Nvml, NvmlError, api, implements
 
@@ -11,7 +13,16 @@ if TYPE_CHECKING:
 
     from ..machine import Device, Process
 
-__all__ = ["COMPUTE", "GRAPHICS", "MPS", "all_of", "info", "of_kind"]
+__all__ = [
+    "COMPUTE",
+    "GRAPHICS",
+    "MPS",
+    "UNKNOWN_SIZE",
+    "all_of",
+    "info",
+    "of_kind",
+    "sample_time",
+]
 
 #: The types of processes that each list holds; one that computes and draws is in two of them.
 COMPUTE = ("C", "C+G", "M+C")
@@ -21,10 +32,19 @@ MPS = ("M+C",)
 NO_INSTANCE = 0xFFFFFFFF  # NVML_INVALID_GPU_INSTANCE_ID: not in a MIG instance
 UNKNOWN_SIZE = (1 << 64) - 1  # NVML_VALUE_NOT_AVAILABLE as the struct holds it
 
+PERIOD = 1_000_000 // 6  # microseconds of a sample where the product does not say how long
+
+DETAILED_SINCE = WORDS["Architecture"].index("HOPPER")  # nvml.h: "For Hopper or newer"
+
 
 def all_of(nvml: Nvml, device: Device) -> list[Process]:
     """The processes of a device: the scenario's, then those that are there."""
-    return [*device.processes, *nvml.machine.ledger.processes(device)]
+    found = [*device.processes, *nvml.machine.ledger.processes(device)]
+    ids = device.instance(device.place)  # None: a whole GPU
+    if ids is None:
+        return found
+    # The ledger has all that share its memory: the GPU instance's.
+    return [each for each in found if (each.gpu_instance, each.compute_instance) == ids]
 
 
 def of_kind(nvml: Nvml, device: Device, types: tuple[str, ...]) -> list[Process]:
@@ -43,11 +63,24 @@ def info(process: Process) -> dict[str, Any]:
         "usedGpuMemory": UNKNOWN_SIZE if process.used_memory is None else process.used_memory,
         "gpuInstanceId": instance(process.gpu_instance),
         "computeInstanceId": instance(process.compute_instance),
+        "usedGpuCcProtectedMemory": process.protected_memory or 0,
     }
 
 
+def listed(nvml: Nvml, device: Device, types: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The processes that a caller may see.
+
+    Raises:
+        NvmlError: NO_PERMISSION: all instances of a GPU in MIG mode are for root to see.
+    """
+    whole = device.instance(device.place) is None
+    if whole and device.mig.current and not nvml.machine.privileged:
+        raise NvmlError(status.NO_PERMISSION)
+    return [info(process) for process in of_kind(nvml, device, types)]
+
+
 def listing(types: tuple[str, ...]) -> Callable[[Nvml, Device], list[dict[str, Any]]]:
-    return lambda nvml, device: [info(process) for process in of_kind(nvml, device, types)]
+    return lambda nvml, device: listed(nvml, device, types)
 
 
 for kind, types in (("Compute", COMPUTE), ("Graphics", GRAPHICS), ("MPSCompute", MPS)):
@@ -56,12 +89,35 @@ for kind, types in (("Compute", COMPUTE), ("Graphics", GRAPHICS), ("MPSCompute",
 
 
 @implements("nvmlSystemGetProcessName")
-def process_name(nvml: Nvml, pid: int) -> str:
+def process_name(nvml: Nvml, pid: int, length: int) -> str:
+    """Cropped to the room there is."""
+    if not length:
+        raise NvmlError(status.INVALID_ARGUMENT)
     for device in nvml.devices:
-        for process in all_of(nvml, device):
+        for process in device.processes:
             if process.pid == pid:
-                return process.name
-    raise NvmlError(status.NOT_FOUND)
+                return cropped(process.name.encode(), length)
+    return cropped(program(pid), length)
+
+
+def cropped(name: bytes, length: int) -> str:
+    """As much of a name as fits, with its NUL, in whole characters."""
+    return name[: length - 1].decode("utf-8", "ignore")
+
+
+def program(pid: int) -> bytes:
+    """What a process of this system was called as.
+
+    Raises:
+        NvmlError: NOT_FOUND; NO_PERMISSION: it is another user's, and /proc hides it.
+    """
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb", buffering=0) as file:
+            return file.read(4096).partition(b"\0")[0]
+    except PermissionError:
+        raise NvmlError(status.NO_PERMISSION) from None
+    except OSError:
+        raise NvmlError(status.NOT_FOUND) from None
 
 
 @implements("nvmlDeviceGetRunningProcessDetailList")
@@ -70,30 +126,80 @@ def details(nvml: Nvml, device: Device, plist: Any) -> dict[str, Any]:
     modes = (COMPUTE, GRAPHICS, MPS)
     if plist.mode >= len(modes):
         raise NvmlError(status.INVALID_ARGUMENT)
-    found = listing(modes[plist.mode])(nvml, device)
+    if WORDS["Architecture"].index(device.architecture) < DETAILED_SINCE:
+        raise NvmlError(status.NOT_SUPPORTED)
+    found = listed(nvml, device, modes[plist.mode])
     capacity, plist.numProcArrayEntries = plist.numProcArrayEntries, len(found)
-    if len(found) > capacity:
-        raise NvmlError(status.INSUFFICIENT_SIZE)
-    if found and not plist.procArray:
-        raise NvmlError(status.INVALID_ARGUMENT)
-    entries = (api.types["nvmlProcessDetail_v1_t"] * len(found)).from_address(plist.procArray)
-    for entry, fields in zip(entries, found):
-        for name, value in fields.items():
-            setattr(entry, name, value)
-        entry.usedGpuCcProtectedMemory = 0
+    put(plist.procArray, "nvmlProcessDetail_v1_t", found, capacity)
     return {}
+
+
+def put(address: int, kind: str, rows: list[dict[str, Any]], capacity: int) -> None:
+    """Write the elements of a client's array, of which a struct of its has the address.
+
+    Raises:
+        NvmlError: INSUFFICIENT_SIZE: there is no array, or one too small.
+    """
+    if len(rows) > capacity or (rows and not address):
+        raise NvmlError(status.INSUFFICIENT_SIZE)
+    for entry, row in zip((api.types[kind] * len(rows)).from_address(address or 1), rows):
+        for name, value in row.items():
+            setattr(entry, name, value)
+
+
+# ---- utilisation
 
 
 @implements("nvmlDeviceGetProcessUtilization")
 def process_utilization(
     nvml: Nvml, device: Device, last_seen_time_stamp: int
 ) -> list[dict[str, int]]:
-    """A sample for each process: the device's figures, in equal parts."""
-    now = nvml.machine.clock.now() // 1000
-    sharers = device.processes
-    if not sharers or now <= last_seen_time_stamp:
+    return samples(nvml, device, last_seen_time_stamp)
+
+
+@implements("nvmlDeviceGetProcessesUtilizationInfo")
+def processes_utilization(nvml: Nvml, device: Device, proceses_util_info: Any) -> dict[str, Any]:
+    asked = proceses_util_info
+    found = samples(nvml, device, asked.lastSeenTimeStamp)
+    capacity, asked.processSamplesCount = asked.processSamplesCount, len(found)
+    put(asked.procUtilArray, "nvmlProcessUtilizationInfo_v1_t", found, capacity)
+    return {}
+
+
+def samples(nvml: Nvml, device: Device, last_seen: int) -> list[dict[str, int]]:
+    """The last sample of each process that used an engine in it.
+
+    Raises:
+        NvmlError: NOT_FOUND: none is newer than `last_seen`.
+    """
+    taken = sample_time(nvml, device)
+    sharers = all_of(nvml, device)
+    found = [
+        sample(process, share, taken)
+        for process, share in zip(sharers, shares(device, sharers))
+        if any(share.values())
+    ]
+    if not found or taken <= last_seen:
         raise NvmlError(status.NOT_FOUND)
-    use = device.utilization
-    shares = {"smUtil": use.gpu, "memUtil": use.memory, "encUtil": use.encoder}
-    each = {name: (share or 0) // len(sharers) for name, share in shares.items()}
-    return [{"pid": process.pid, "timeStamp": now, "decUtil": 0, **each} for process in sharers]
+    return found
+
+
+def sample_time(nvml: Nvml, device: Device) -> int:
+    """When the last sample was taken, in microseconds since the epoch."""
+    clock = nvml.machine.clock
+    elapsed = clock.elapsed() // 1000
+    return clock.start // 1000 + elapsed - elapsed % (device.utilization.sample_period or PERIOD)
+
+
+def sample(process: Process, share: dict[str, int], taken: int) -> dict[str, int]:
+    """The fields of nvmlProcessUtilizationSample_t, and of nvmlProcessUtilizationInfo_t."""
+    return {
+        "pid": process.pid,
+        "timeStamp": taken,
+        "smUtil": share["gpu"],
+        "memUtil": share["memory"],
+        "encUtil": share["encoder"],
+        "decUtil": share["decoder"],
+        "jpgUtil": share["jpeg"],
+        "ofaUtil": share["ofa"],
+    }

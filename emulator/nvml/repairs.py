@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from .library import implements, implements_each
+from . import _status as status
+from .architectures import need
+from .library import NvmlError, implements, implements_each
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Optional
 
     from ..machine import Device
+    from ..machine.ecc import RemappedRows
 
 __all__: list[str] = []
 
@@ -17,14 +20,47 @@ CAUSES = ("single_bit", "double_bit")  # in the order of nvmlPageRetirementCause
 
 @implements("nvmlDeviceGetRetiredPages")
 def retired_pages(device: Device, cause: int) -> Optional[list[int]]:
-    return getattr(device.retired_pages, CAUSES[cause]) if cause < len(CAUSES) else None
+    return getattr(device.retired_pages, CAUSES[cause])  # type: ignore[no-any-return]
 
 
 @implements("nvmlDeviceGetRetiredPages_v2")
 def retired_pages_v2(device: Device, cause: int) -> tuple[Optional[list[int]], Optional[list[int]]]:
-    """Addresses and timestamps; when a page was retired is not part of the machine's state."""
+    """Addresses, and when each was retired: 0 where that is not known."""
     pages = retired_pages(device, cause)
-    return pages, None if pages is None else [0] * len(pages)
+    if pages is None:
+        return None, None
+    times: list[int] = getattr(device.retired_pages, CAUSES[cause] + "_times") or []
+    return pages, [*times, *[0] * len(pages)][: len(pages)]
+
+
+# ---- rows
+
+
+def rows_of(device: Device) -> RemappedRows:
+    """nvml.h: while a device has MIG instances, its rows cannot be asked for."""
+    if device.mig.current and device.mig.instances:
+        raise NvmlError(status.NOT_SUPPORTED)
+    return device.remapped_rows
+
+
+@implements("nvmlDeviceGetRemappedRows")
+def remapped_rows(device: Device) -> tuple[Optional[int], ...]:
+    rows = rows_of(device)
+    return rows.correctable, rows.uncorrectable, rows.pending, rows.failure
+
+
+@implements("nvmlDeviceGetRemappedRows_v2")
+def remapped_rows_v2(device: Device) -> dict[str, Optional[int]]:
+    """Rows that wait for a reset are counted with the others: all that is counted is active."""
+    rows = rows_of(device)
+    return {
+        "corrActiveRemaps": rows.correctable,
+        "corrInactiveRemaps": 0,
+        "uncActiveRemaps": rows.uncorrectable,
+        "uncInactiveRemaps": 0,
+        "bPending": rows.pending,
+        "bFailureOccurred": rows.failure,
+    }
 
 
 @implements("nvmlDeviceGetRowRemapperHistogram")
@@ -39,6 +75,15 @@ def row_histogram(device: Device) -> dict[str, Optional[int]]:
     }
 
 
+@implements("nvmlDeviceGetUnrepairableMemoryFlag_v1")
+def unrepairable_memory(device: Device) -> Optional[dict[str, bool]]:
+    need(device, "HOPPER")
+    rows = device.remapped_rows
+    if rows.failure is None:
+        raise NvmlError(status.NOT_SUPPORTED)
+    return {"bUnrepairableMemory": bool(rows.unrepairable)}
+
+
 @implements("nvmlDeviceGetRepairStatus")
 def repair_status(device: Device) -> dict[str, Optional[bool]]:
     return {
@@ -48,13 +93,5 @@ def repair_status(device: Device) -> dict[str, Optional[bool]]:
 
 
 implements_each(
-    {
-        "nvmlDeviceGetRemappedRows": lambda device: (
-            device.remapped_rows.correctable,
-            device.remapped_rows.uncorrectable,
-            device.remapped_rows.pending,
-            device.remapped_rows.failure,
-        ),
-        "nvmlDeviceGetRetiredPagesPendingStatus": lambda device: device.retired_pages.pending,
-    }
+    {"nvmlDeviceGetRetiredPagesPendingStatus": lambda device: device.retired_pages.pending}
 )

@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import ctypes
 
+from ..machine.topology import ancestor, near_nodes
 from . import _constants as constants
 from . import _status as status
+from . import resets
+from .discovery import bus_address
 from .library import Nvml, NvmlError, api
 from .links import link_of
+from .monitor import samples
 from .pci import atomics_mask
 from .processes import COMPUTE, GRAPHICS, MPS, info, of_kind
+from .vgpuguests import put_license_state
+from .vgpuinstances import put_vm_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -98,8 +104,23 @@ def atomics(nvml: Nvml, device: Device, words: tuple[int, ...]) -> None:
 
 
 def link_ecc_errors(nvml: Nvml, device: Device, words: tuple[int, ...]) -> None:
-    count = link_of(device, words[1] & UINT).ecc_errors
+    count = known(link_of(device, words[1] & UINT).ecc_errors)
     ctypes.c_ulonglong.from_address(words[4]).value = count
+
+
+def cpu_nodes(nvml: Nvml, device: Device, words: tuple[int, ...]) -> None:
+    """(device, unsigned size, unsigned long *): NUMA nodes of the nearest CPUs, as bits."""
+    near, size = near_nodes(nvml.machine.devices, device), words[1] & UINT
+    held = near & (1 << 64 * size) - 1
+    ctypes.memmove(words[2], held.to_bytes(8 * size, "little"), 8 * size)
+
+
+def set_persistence(nvml: Nvml, device: Device, words: tuple[int, ...]) -> None:
+    """(device, mode, unsigned *by_daemon): nobody runs nvidia-persistenced here."""
+    if not nvml.machine.privileged:
+        raise NvmlError(status.NO_PERMISSION)
+    nvml.machine.alter(device, {"persistence_mode": bool(words[1] & UINT)})
+    ctypes.c_uint.from_address(words[2]).value = 0
 
 
 #: Fields by number that the public nvmlDeviceGetFieldValues does not have.
@@ -128,12 +149,47 @@ def bus_id(nvml: Nvml, words: tuple[int, ...]) -> None:
     put_text(nvml.devices[index].pci.bus_id_legacy, words[1], words[2] & UINT)
 
 
-def common_ancestor(nvml: Nvml, words: tuple[int, ...]) -> None:
-    """(nvmlPciInfo_t *, nvmlPciInfo_t *, unsigned *): how two GPUs or network cards connect.
+def put_numbers(numbers: tuple[int, ...], addresses: tuple[int, ...]) -> None:
+    """Write each number to its `unsigned *`."""
+    for number_, address in zip(numbers, addresses):
+        ctypes.c_uint.from_address(address).value = number_
 
-    0 to 4 are PIX, PXB, PHB, NODE and SYS; each has a PCIe host bridge of its own here.
+
+def parsed_bus_id(nvml: Nvml, words: tuple[int, ...]) -> None:
+    """(const char *, unsigned *domain, *bus, *device, *function): what a user gave to `-i`."""
+    given = ctypes.string_at(words[0]).decode("ascii", "replace")
+    function = given.partition(".")[2]
+    if not function.isdigit():
+        raise NvmlError(status.INVALID_ARGUMENT)
+    put_numbers((*bus_address(given), int(function)), words[1:])
+
+
+def address_of(nvml: Nvml, words: tuple[int, ...]) -> None:
+    """(unsigned index, unsigned *domain, *bus, *device): to be compared with what was parsed."""
+    index = words[0] & UINT
+    if index >= len(nvml.devices):
+        raise NvmlError(status.INVALID_ARGUMENT)
+    pci = nvml.devices[index].pci
+    put_numbers((pci.domain, pci.bus, pci.device), words[1:])
+
+
+#: What two devices have in common -> PIX, PXB, PHB, NODE or SYS.
+PATHS = {"INTERNAL": 0, "SINGLE": 0, "MULTIPLE": 1, "HOSTBRIDGE": 2, "NODE": 3, "SYSTEM": 4}
+
+
+def common_ancestor(nvml: Nvml, words: tuple[int, ...]) -> None:
+    """(char *, char *, unsigned *): how GPUs or network cards at two bus ids connect.
+
+    The host's network cards are nowhere near the emulated GPUs: on the node, by other bridges.
     """
-    ctypes.c_uint.from_address(words[2]).value = 3
+    at = {device.pci.bus_id.encode(): device for device in nvml.machine.devices}
+    one, other = (at.get(ctypes.string_at(word).upper()) for word in words[:2])
+    level = "NODE" if one is None or other is None else ancestor(one, other)
+    ctypes.c_uint.from_address(words[2]).value = PATHS[level]
+
+
+def architecture(device: Device) -> int:
+    return getattr(constants, "DEVICE_ARCH_" + device.architecture)  # type: ignore[no-any-return]
 
 
 def addressing_mode(device: Device) -> Optional[int]:
@@ -142,13 +198,29 @@ def addressing_mode(device: Device) -> Optional[int]:
 
 
 #: Slots that name no device, the same in all drivers.
-FREE: dict[int, Free] = {23: common_ancestor, 81: bus_id}
+FREE: dict[int, Free] = {
+    12: parsed_bus_id,
+    23: common_ancestor,
+    75: address_of,
+    81: bus_id,
+    168: resets.reset_devices,
+    169: resets.fabric_state,
+    182: resets.make_group,
+    183: resets.members,
+    184: resets.end_group,
+    188: put_vm_name,
+    190: put_license_state,
+}
 
 #: Release branch -> slots that it changes against the one before; None: moved or gone.
 SLOTS: dict[int, dict[int, Optional[Put]]] = {
     470: {
+        13: resets.reset_one,
+        20: number(lambda device: 0),  # whether it is the primary GPU, which is not reset
+        65: number(architecture),
         72: number(lambda device: 1),  # whether `dmon` and `pmon` work on it
         108: number(lambda device: device.power.enforced_limit),
+        145: samples(4),
         165: field_values,
         207: number(lambda device: device.board.module_id),
         208: link_ecc_errors,  # (device, unsigned link, 4, 4, unsigned long long *)
@@ -160,6 +232,7 @@ SLOTS: dict[int, dict[int, Optional[Put]]] = {
         213: processes(COMPUTE, ENTRY_525),
         214: processes(MPS, ENTRY_525),
         215: processes(GRAPHICS, ENTRY_525),
+        223: cpu_nodes,
         226: atomics,  # unsigned [2]: outbound, inbound
         230: number(lambda device: device.pci.host_max_generation),
         231: text(lambda device: device.board.gpu_part_number),
@@ -173,13 +246,17 @@ SLOTS: dict[int, dict[int, Optional[Put]]] = {
         215: processes(GRAPHICS),
         237: text(lambda device: device.board.fru_part_number),
         240: number(lambda device: device.temperature.margin),
+        241: number(lambda device: device.topology.memory_node),
         242: number(addressing_mode),
         243: number(lambda device: device.sparse_operation_mode),
     },
     550: {
+        145: samples(6),
+        241: None,
         243: None,
         249: number(lambda device: device.sparse_operation_mode),
     },
+    555: {251: set_persistence},
 }
 
 

@@ -12,8 +12,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..machine import Device
-
 __all__: list[str] = []
 
 #: nvmlErrorString's texts in the order of the codes, each beside the release branch that first
@@ -51,11 +49,25 @@ TEXTS = (
     (550, "Resource not in correct state to perform requested operation"),
 )
 UNKNOWN_TEXT = "Unknown Error"
+
+#: Architectures whose devices keep error records for the platform.
+RECORDING = ("BLACKWELL",)
+
 _buffers: dict[str, Any] = {}
 
 
-@implements("nvmlInit", "nvmlInit_v2", "nvmlInitWithFlags", anytime=True)
+@implements("nvmlInit_v2", "nvmlInitWithFlags", anytime=True)
 def init(nvml: Nvml) -> None:
+    """Devices are looked at when their handles are asked for, whatever the flags."""
+    nvml.init()
+
+
+@implements("nvmlInit", anytime=True)
+def init_v1(nvml: Nvml) -> None:
+    """The first version initialises all devices, and fails with the first that does not work."""
+    for device in nvml.machine.plugged():
+        if device.failure:
+            raise NvmlError(nvml.api.codes.failed[device.failure])
     nvml.init()
 
 
@@ -101,11 +113,26 @@ def hic_version() -> list[Any]:
     return []
 
 
-@implements("nvmlUnitGetCount", "nvmlGetExcludedDeviceCount")
-def no_units() -> int:
+@implements("nvmlSystemGetCPER_v1")
+def error_records(nvml: Nvml, cper: Any) -> dict[str, int]:
+    """Common Platform Error Records: no GPU of the catalogue has made one."""
+    if not nvml.machine.privileged:
+        raise NvmlError(status.NO_PERMISSION)
+    if cper.bufferSize and not cper.buffer:
+        raise NvmlError(status.INVALID_ARGUMENT)
+    if not any(device.architecture in RECORDING for device in nvml.devices):
+        raise NvmlError(status.NOT_SUPPORTED)
+    return {"bufferSize": 0}
+
+
+# ---- S-class boxes, of which there are none
+
+
+@implements("nvmlUnitGetCount")
+def unit_count() -> int:
     return 0
 
 
-@implements("nvmlUnitGetHandleByIndex", "nvmlGetExcludedDeviceInfoByIndex")
-def no_unit(index: int) -> Device:
+@implements("nvmlUnitGetHandleByIndex")
+def unit(index: int) -> Any:
     raise NvmlError(status.INVALID_ARGUMENT)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from . import _constants as constants
 from . import _status as status
-from .library import NvmlError, implements, implements_each
+from .library import Nvml, NvmlError, implements, implements_each
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ THRESHOLDS = (
     "target_min",
     "target",
     "target_max",
+    "platform_target",
 )
 
 ALL_SENSORS = 15  # NVML_THERMAL_TARGET_ALL
@@ -61,8 +63,22 @@ def thermal_settings(device: Device, sensor_index: int) -> dict[str, Any]:
 @implements("nvmlDeviceGetTemperatureThreshold")
 def threshold(device: Device, threshold_type: int) -> Optional[int]:
     if threshold_type >= len(THRESHOLDS):
-        return None
+        raise NvmlError(status.INVALID_ARGUMENT)
     return getattr(device.temperature, THRESHOLDS[threshold_type])  # type: ignore[no-any-return]
+
+
+@implements("nvmlDeviceSetTemperatureThreshold")
+def set_threshold(nvml: Nvml, device: Device, threshold_type: int, temp: int) -> None:
+    """The acoustic threshold alone can be set, between its bounds: others are the product's."""
+    if threshold_type >= len(THRESHOLDS):
+        raise NvmlError(status.INVALID_ARGUMENT)
+    heat = device.temperature
+    if THRESHOLDS[threshold_type] != "target" or heat.target is None:
+        raise NvmlError(status.NOT_SUPPORTED)
+    lowest, highest = heat.target_min, heat.target_max
+    if not (temp if lowest is None else lowest) <= temp <= (temp if highest is None else highest):
+        raise NvmlError(status.INVALID_ARGUMENT)
+    nvml.machine.alter(device, {"temperature": {"target": temp}})
 
 
 # ---- fans
@@ -108,22 +124,45 @@ def fan_policy(device: Device, fan: int) -> Optional[bool]:
 
 
 @implements("nvmlDeviceSetFanSpeed_v2")
-def set_fan_speed(device: Device, fan: int, speed: int) -> None:
+def set_fan_speed(nvml: Nvml, device: Device, fan: int, speed: int) -> None:
     found = fan_of(device, fan)
-    if speed > 100:
+    if not (found.min_speed or 0) <= speed <= (found.max_speed or 100):
         raise NvmlError(status.INVALID_ARGUMENT)
-    found.target = found.speed = speed
-    found.manual = True
+    turn(nvml, device, fan, {"manual": True, "speed": speed, "target": speed})
 
 
 @implements("nvmlDeviceSetDefaultFanSpeed_v2")
-def set_default_fan_speed(device: Device, fan: int) -> None:
-    fan_of(device, fan).manual = False
+def set_default_fan_speed(nvml: Nvml, device: Device, fan: int) -> None:
+    speed = fan_of(device, fan).automatic
+    turn(nvml, device, fan, {"manual": False, "speed": speed, "target": speed})
 
 
 @implements("nvmlDeviceSetFanControlPolicy")
-def set_fan_policy(device: Device, fan: int, policy: int) -> None:
-    fan_of(device, fan).manual = bool(policy)
+def set_fan_policy(nvml: Nvml, device: Device, fan: int, policy: int) -> None:
+    found = fan_of(device, fan)
+    if policy not in (constants.FAN_POLICY_MANUAL, constants.FAN_POLICY_TEMPERATURE_CONTINOUS_SW):
+        raise NvmlError(status.INVALID_ARGUMENT)
+    if policy == constants.FAN_POLICY_MANUAL:
+        turn(nvml, device, fan, {"manual": True, "target": found.speed})
+    else:
+        set_default_fan_speed(nvml, device, fan)
+
+
+def turn(nvml: Nvml, device: Device, fan: int, figures: dict[str, Any]) -> None:
+    speed, found = figures.get("speed"), device.fans[fan]
+    if speed is not None and found.rpm is not None:
+        figures["rpm"] = found.turns(speed)
+    nvml.machine.alter(device, {"fans": {str(fan): figures}})
+
+
+@implements("nvmlDeviceGetCoolerInfo")
+def cooler_info(device: Device, cooler_info: Any) -> dict[str, int]:
+    """Each cooler is a fan whose speed can be set, and cools the whole board."""
+    fan_of(device, cooler_info.index)
+    return {
+        "signalType": constants.THERMAL_COOLER_SIGNAL_VARIABLE,
+        "target": constants.THERMAL_COOLER_TARGET_GPU_RELATED,
+    }
 
 
 implements_each({"nvmlDeviceGetNumFans": lambda device: len(device.fans)})

@@ -2,43 +2,49 @@
 
 from __future__ import annotations
 
+from ..machine.words import WORDS
 from . import _constants as constants
 from . import _status as status
 from .library import Nvml, NvmlError, implements, implements_each
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Optional
+    from typing import Any, Callable, Optional, Union
 
     from ..machine import Device
+    from ..machine.engines import CaptureSessions, Encoder
 
 __all__: list[str] = []
 
 SAMPLES = 100  # the driver keeps about as many
-PERIOD = 20_000  # microseconds from one to the next, as nvidia-smi's durations show
+PERIOD = 20_000_000  # nanoseconds from one to the next, as nvidia-smi's durations show
 
-#: In the order of nvmlSamplingType_t: what is sampled.
-SAMPLED: tuple[Callable[[Device], Optional[int]], ...] = (
-    lambda device: device.power.usage,
-    lambda device: device.utilization.gpu,
-    lambda device: device.utilization.memory,
-    lambda device: device.utilization.encoder,
-    lambda device: device.utilization.decoder,
-    lambda device: device.clocks.sm.current,
-    lambda device: device.clocks.memory.current,
-    lambda device: device.power.module.usage,
-    lambda device: device.utilization.jpeg,
-    lambda device: device.utilization.ofa,
+#: In the order of nvmlSamplingType_t: the reading that is sampled.
+SAMPLED = (
+    ("power", "usage"),
+    ("utilization", "gpu"),
+    ("utilization", "memory"),
+    ("utilization", "encoder"),
+    ("utilization", "decoder"),
+    ("clocks", "sm", "current"),
+    ("clocks", "memory", "current"),
+    ("power", "module", "usage"),
+    ("utilization", "jpeg"),
+    ("utilization", "ofa"),
 )
 
-ENCODERS = ("h264", "hevc", "av1")  # in the order of nvmlEncoderType_t
+ENCODERS = WORDS["VideoCodec"]  # in the order of nvmlEncoderType_t
+
+
+def whole(device: Device) -> None:
+    """Refuse a device in MIG mode, of whose engines nothing is known (nvml.h)."""
+    if device.mig.current:
+        raise NvmlError(status.NOT_SUPPORTED)
 
 
 @implements("nvmlDeviceGetUtilizationRates")
-def rates(device: Device) -> Optional[dict[str, Optional[int]]]:
-    """A device in MIG mode has none: nvidia-smi shows N/A."""
-    if device.mig.current:
-        return None
+def rates(device: Device) -> dict[str, Optional[int]]:
+    whole(device)
     return {"gpu": device.utilization.gpu, "memory": device.utilization.memory}
 
 
@@ -49,22 +55,34 @@ def samples(
     type: int,  # noqa: A002 (the C name)
     last_seen_time_stamp: int,
 ) -> tuple[int, list[dict[str, Any]]]:
-    value = SAMPLED[type](device) if type < len(SAMPLED) else None
-    times = [time for time in sample_times(nvml) if time > last_seen_time_stamp]
-    if value is None or not times:
-        raise NvmlError(status.NOT_SUPPORTED if value is None else status.NOT_FOUND)
-    taken = [{"timeStamp": time, "sampleValue": {"uiVal": value}} for time in times]
-    return constants.VALUE_TYPE_UNSIGNED_INT, taken
+    if type >= len(SAMPLED):
+        raise NvmlError(status.INVALID_ARGUMENT)
+    path = SAMPLED[type]
+    if path[0] == "utilization":
+        whole(device)
+    start, read = nvml.machine.clock.start, nvml.machine.reading
+    if read(device, path, nvml.machine.clock.elapsed()) is None:
+        raise NvmlError(status.NOT_SUPPORTED)
+    times = [time for time in sample_times(nvml) if time // 1000 > last_seen_time_stamp]
+    if not times:
+        raise NvmlError(status.NOT_FOUND)
+    return constants.VALUE_TYPE_UNSIGNED_INT, [
+        {"timeStamp": time // 1000, "sampleValue": {"uiVal": read(device, path, time - start)}}
+        for time in times
+    ]
 
 
 def sample_times(nvml: Nvml) -> range:
-    """When the samples were taken that the driver still has, in microseconds."""
-    now = nvml.machine.clock.now() // 1000
+    """When the samples were taken that the driver still has, in nanoseconds."""
+    now = nvml.machine.clock.now()
+    now -= now % PERIOD
     return range(now - (SAMPLES - 1) * PERIOD, now + 1, PERIOD)
 
 
 @implements("nvmlDeviceGetDynamicPstatesInfo")
 def dynamic_states(device: Device) -> dict[str, Any]:
+    """The GPU, its memory, video, and the bus, which nothing is known of."""
+    whole(device)
     shares = (device.utilization.gpu, device.utilization.memory, device.utilization.decoder, 0)
     return {
         "flags": 0,
@@ -78,36 +96,81 @@ def dynamic_states(device: Device) -> dict[str, Any]:
 def encoder_capacity(device: Device, encoder_query_type: int) -> Optional[int]:
     if encoder_query_type >= len(ENCODERS):
         raise NvmlError(status.INVALID_ARGUMENT)
-    return getattr(device.encoder, ENCODERS[encoder_query_type])  # type: ignore[no-any-return]
+    capacity: Optional[int] = getattr(device.encoder, ENCODERS[encoder_query_type])
+    return capacity
+
+
+def counted(group: Union[Encoder, CaptureSessions]) -> tuple[Optional[int], ...]:
+    """Sessions, their frames a second and their latency in microseconds, on average."""
+    rows = group.rows
+    if not rows:
+        return group.sessions, group.average_fps, group.average_latency
+    fps = sum(row.average_fps or 0 for row in rows) // len(rows)
+    return len(rows), fps, sum(row.average_latency or 0 for row in rows) // len(rows)
+
+
+@implements("nvmlDeviceGetEncoderStats")
+def encoder_stats(device: Device) -> tuple[Optional[int], ...]:
+    return counted(device.encoder)
 
 
 @implements("nvmlDeviceGetFBCStats")
 def capture_stats(device: Device) -> dict[str, Optional[int]]:
-    return {
-        "sessionsCount": device.capture.sessions,
-        "averageFPS": device.capture.average_fps,
-        "averageLatency": device.capture.average_latency,
-    }
+    names = ("sessionsCount", "averageFPS", "averageLatency")
+    return dict(zip(names, counted(device.capture)))
 
 
-@implements("nvmlDeviceGetEncoderSessions", "nvmlDeviceGetFBCSessions")
-def sessions() -> list[Any]:
-    """Sessions are counted, not listed: no client says whose they are."""
-    return []
+@implements("nvmlDeviceGetEncoderSessions", sizes=True)
+def encoder_sessions(device: Device) -> list[dict[str, Any]]:
+    """Those that the scenario lists: of a mere number nobody knows whose they are."""
+    return [
+        {
+            "sessionId": number,
+            "pid": session.pid,
+            "vgpuInstance": 0,
+            "codecType": ENCODERS.index(session.codec),
+            "hResolution": session.width,
+            "vResolution": session.height,
+            "averageFps": session.average_fps,
+            "averageLatency": session.average_latency,
+        }
+        for number, session in enumerate(device.encoder.rows, 1)
+    ]
+
+
+@implements("nvmlDeviceGetFBCSessions", sizes=True)
+def capture_sessions(device: Device) -> list[dict[str, Any]]:
+    """As those of the encoder."""
+    return [
+        {
+            "sessionId": number,
+            "pid": session.pid,
+            "vgpuInstance": 0,
+            "displayOrdinal": session.display,
+            "sessionType": WORDS["CaptureType"].index(session.type),
+            "sessionFlags": constants.NVFBC_SESSION_FLAG_CAPTURE_WITH_WAIT_NO_WAIT,
+            "hMaxResolution": session.width,
+            "vMaxResolution": session.height,
+            "hResolution": session.width,
+            "vResolution": session.height,
+            "averageFPS": session.average_fps,
+            "averageLatency": session.average_latency,
+        }
+        for number, session in enumerate(device.capture.rows, 1)
+    ]
 
 
 def engine(name: str) -> Callable[[Device], tuple[Optional[int], Optional[int]]]:
-    return lambda device: (getattr(device.utilization, name), device.utilization.sample_period)
+    def read(device: Device) -> tuple[Optional[int], Optional[int]]:
+        whole(device)
+        return getattr(device.utilization, name), device.utilization.sample_period
+
+    return read
 
 
 implements_each(
     {
         "nvmlDeviceGetDecoderUtilization": engine("decoder"),
-        "nvmlDeviceGetEncoderStats": lambda device: (
-            device.encoder.sessions,
-            device.encoder.average_fps,
-            device.encoder.average_latency,
-        ),
         "nvmlDeviceGetEncoderUtilization": engine("encoder"),
         "nvmlDeviceGetJpgUtilization": engine("jpeg"),
         "nvmlDeviceGetOfaUtilization": engine("ofa"),

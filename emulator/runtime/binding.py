@@ -94,6 +94,9 @@ class Binder:
         self._check_ready()
         for index, parameter in enumerate(self.parameters):
             self._decode(index, parameter)
+        if self.function.privileged:
+            code = self.codes.no_permission
+            self.lines.append(f"if not library.machine.privileged: return {code}")
         self._answer()
         body = "\n".join("        " + line for line in self.lines)
         return (
@@ -177,8 +180,10 @@ class Binder:
             self.lines.append(f"if v{index} is None{given}: return {code}")
             self.values[parameter.key] = f"v{index}"
             if parameter.type in self.api.device_types and self.codes.failed:
-                self.names["failed"] = self.codes.failed
-                self.lines.append(f"if v{index}.failure: return failed[v{index}.failure]")
+                self.names["failed"] = self.library.failures(self.function.name)
+                failure = f"v{index}.failure"
+                self.lines.append(f"if {failure} and {failure} in failed: return failed[{failure}]")
+                self._check_supported(f"v{index}.{self.api.name}_functions")
         elif self._returns_status and self.api.types.is_enum(parameter.type):
             self.names[f"members{index}"] = frozenset(
                 self.api.types.members(parameter.type).values()
@@ -187,12 +192,20 @@ class Binder:
                 f"if a{index} not in members{index}: return {self.codes.invalid_argument}"
             )
 
+    def _check_supported(self, known: str) -> None:
+        """Some devices have but a few functions of an API, by their names."""
+        unsupported = f"{known} is not None and {self.function.name!r} not in {known}"
+        self.lines.append(f"if {unsupported}: return {self.codes.not_supported}")
+
     def _decode_by_library(self, index: int, parameter: Parameter) -> bool:
         decoder = self.library.decoder(parameter.type, self.function.name)
         if decoder is not None:
             self.names[f"decode{index}"] = decoder
             self.lines.append(f"v{index} = decode{index}(a{index})")
             self.values[parameter.key] = f"v{index}"
+            if parameter.type in self.api.device_types and self.codes.failed:  # or a part of one
+                functions = f"{self.api.name}_functions"
+                self._check_supported(f"getattr(v{index}, {functions!r}, None)")
         return decoder is not None
 
     def _decode_pointer(self, index: int, parameter: Parameter) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from _thread import RLock, get_ident, get_native_id
 
+from ..machine.chance import chance
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,8 +22,6 @@ __all__ = ["Faults", "Rule"]
 
 #: What a rule may have that takes more than returning its code.
 EFFECTS = ("delay", "block", "signal", "exit", "run", "writes", "corrupt")
-
-WORD = (1 << 64) - 1
 
 
 class Rule:
@@ -107,20 +107,7 @@ class Rule:
         )
 
     def _is_drawn(self) -> bool:
-        return self.probability is None or draw(self.seed, self.count) < self.probability
-
-
-def draw(seed: int, count: int) -> float:
-    """A number from 0 up to 1 that depends on nothing but these two: splitmix64's output."""
-    return mix(seed * 0x9E3779B97F4A7C15 + count * 0xD1B54A32D192ED03) / (WORD + 1)
-
-
-def mix(value: int) -> int:
-    """One step of splitmix64: 64 bits that look random, out of 64 bits."""
-    value = (value + 0x9E3779B97F4A7C15) & WORD
-    value = ((value ^ value >> 30) * 0xBF58476D1CE4E5B9) & WORD
-    value = ((value ^ value >> 27) * 0x94D049BB133111EB) & WORD
-    return value ^ value >> 31
+        return self.probability is None or chance(self.seed, self.count) < self.probability
 
 
 class Faults:

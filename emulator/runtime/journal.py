@@ -1,4 +1,4 @@
-"""The journal of a testbed: what live control has said since its start.
+"""The journal of a testbed: what live control and the programs have said since its start.
 
 The file begins with eight bytes, the count of the bytes that follow and are complete; then comes
 one JSON object a line. The C side keeps the count mapped and compares it on each call, so that news
@@ -7,15 +7,18 @@ cost a call nothing while there are none. One who writes holds a lock on the fil
 
 from __future__ import annotations
 
+import os
+from time import time_ns
+
 from .escape import say_once
-from .flatjson import loads
+from .flatjson import dumps, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from typing import Any
 
-__all__ = ["HEADER", "Journal"]
+__all__ = ["HEADER", "Journal", "Writer"]
 
 HEADER = 8
 
@@ -58,6 +61,53 @@ class Journal:
         except OSError as error:  # it is tried again on the next call
             say_once(f"what live control says cannot be read: {self.path}: {error.strerror}")
             return b""
+
+
+class Writer:
+    """One who writes: the journal is locked from `with` to its end.
+
+    Raises:
+        OSError: on entering; the journal may not be written to, or is gone.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._file = -1
+
+    def __enter__(self) -> Writer:
+        from fcntl import LOCK_EX, flock
+
+        self._file = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+        flock(self._file, LOCK_EX)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        from fcntl import LOCK_UN, flock
+
+        flock(self._file, LOCK_UN)  # a fork's child may have the file open, too
+        os.close(self._file)
+
+    def written(self) -> bytes:
+        """What was said so far.
+
+        Raises:
+            EOFError: the journal is damaged: it is shorter than it was.
+        """
+        count = int.from_bytes(os.pread(self._file, HEADER, 0), "little")
+        text = os.pread(self._file, count, HEADER)
+        if len(text) < count or os.fstat(self._file).st_size < HEADER:
+            raise EOFError(self.path)
+        return text
+
+    def append(self, entry: Mapping[str, Any]) -> None:
+        """Say something: `t` is put before it."""
+        from mmap import mmap
+
+        line = dumps({"t": time_ns(), **entry}).encode("ascii") + b"\n"
+        with mmap(self._file, HEADER) as header, memoryview(header).cast("Q") as count:
+            # Over what a writer that was killed has left.
+            os.pwrite(self._file, line, HEADER + count[0])
+            count[0] += len(line)  # in one step: now it is said
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ctypes
 
 from ..api import NULL_PAGE
+from ..machine.chance import mix
 from . import convert
-from .faults import mix
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any, Callable, Optional, Union
 
-    from .journal import Journal
+    from .journal import Journal, Writer
     from .observation import Observer
 
     Sink = Callable[[dict[str, Any]], object]
@@ -52,17 +52,20 @@ class Session:
         self._folder = folder
         self._journal: Optional[Journal] = None
         self._hearing = False
+        self._writer: Optional[Writer] = None
         self._number = 0
         self._names: list[str] = []
         self._observer: Optional[Observer] = None
         self._watched: set[str] = set()
         self.machine = Machine(plan, _hook, behind=True)
         self.machine.folder, self.machine.say_once = folder, escape.say_once
+        self.machine.tell, self.machine.exclusive = self.tell, lambda: Exclusive(self)
+        self.machine.hear = self.refresh
         if self.traced or self.strict or plan["faults"] or plan["changes"]:
             self._watch()
         if any(isinstance(rule.get("process"), int) for rule in plan["faults"]):
             self._number = self._enlist()
-        if plan["changes"]:
+        if self.machine.varies:
             self.refresh()  # the scenario's changes and live control's in the order of time
         self.control(entries)
         self.machine.catch_up()
@@ -94,7 +97,7 @@ class Session:
 
     def watches(self, name: str, handled: bool) -> bool:
         """Whether calls of this function must be looked at one by one."""
-        if self.traced or self.plan["changes"] or (self.strict and not handled):
+        if self.traced or self.machine.varies or (self.strict and not handled):
             return True
         return name in self._watched or "*" in self._watched
 
@@ -161,18 +164,28 @@ class Session:
         what the scenario itself changes before comes before. One that fails is reported.
         """
         with self.machine.lock:
-            before = self._watched
+            before = self._watched, self.machine.varies
             try:
                 for entry in entries:
                     self._do(**entry)
             finally:
                 if self._observer is not None:
                     self._watch()
-                if before != self._watched:
+                if before != (self._watched, self.machine.varies):
                     self.rewatch()
 
+    def tell(self, entry: dict[str, Any]) -> None:
+        """Have an entry of `control` done on every process's machine, and here at once."""
+        with Exclusive(self):
+            if self._writer is None:
+                self.control([entry])
+            else:
+                self._writer.append(entry)
+                self.refresh()
+
     def end(self) -> None:
-        """Let the calls go on that faults block: nobody will release them any more."""
+        """Let the calls go on that faults block or that wait for events: nobody will end them."""
+        self.machine.hang_up()
         if self._observer is not None:
             self._observer.faults.clear(None)
 
@@ -189,7 +202,7 @@ class Session:
     def _change(self, change: dict[str, Any], t: Optional[int]) -> None:
         from ..machine.changes import apply
 
-        apply(self.machine, change, 1, _hook)
+        apply(self.machine, change, 1, _hook, self.machine.clock.elapsed(t))
 
     def _faults(self, rules: list[dict[str, Any]], t: Optional[int]) -> None:
         self.observer.faults.add(rules)
@@ -217,6 +230,7 @@ class Session:
     def renew_locks(self) -> None:
         """In a fork's child, forget locks that other threads of the parent hold."""
         self._hearing = False
+        self._writer = None
         self.machine.renew_lock()
         if self._observer is not None:
             self._observer.faults.renew_lock()
@@ -253,6 +267,50 @@ class Session:
             return os.pread(file, end, 0).count(b"\n")
         finally:
             os.close(file)
+
+
+class Exclusive:
+    """From `with` to its end no other process says anything, and all that they said is done here.
+
+    May be nested. Where there is no journal that can be written to, this process is alone.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._opened: Optional[Writer] = None
+
+    def __enter__(self) -> None:
+        session = self._session
+        session.machine.lock.acquire()
+        try:
+            if session._folder and session._writer is None:
+                self._opened = session._writer = _writer(session._folder)
+                session.refresh()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            if self._opened is not None:
+                self._session._writer = None
+                self._opened.__exit__()
+        finally:
+            self._session.machine.lock.release()
+
+
+def _writer(folder: str) -> Optional[Writer]:
+    """The testbed's journal, locked; None where programs do not share one."""
+    from .journal import Writer
+
+    path = os.path.join(folder, "journal")
+    try:
+        return Writer(path).__enter__()
+    except FileNotFoundError:
+        return None  # a folder of stubs, put in the search path by hand
+    except OSError as error:
+        escape.say_once(f"what is set stays in this process: {path}: {error.strerror}")
+        return None
 
 
 #: Key of an entry of live control -> what does it.

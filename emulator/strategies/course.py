@@ -12,7 +12,7 @@ from ..scenario import Change
 __all__ = ["changes"]
 
 #: What can happen at a time, the simplest first.
-_EVENTS: tuple[dict[str, dict[str, Any]], ...] = (
+_EVENTS: tuple[dict[str, Any], ...] = (
     *({"set": {"failure": word}} for word in WORDS["Failure"]),
     {"set": {"failure": "N/A"}},
     {"set": {"temperature": 0}},
@@ -21,6 +21,7 @@ _EVENTS: tuple[dict[str, dict[str, Any]], ...] = (
     {"set": {"memory_used": 0}},
     {"add": {"memory_used": "1 GiB"}},
     {"add": {"temperature": 10}},
+    {"xid": 31},
 )
 
 

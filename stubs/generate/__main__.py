@@ -6,6 +6,7 @@ files [--check] [--descriptions]   write what is generated, or fail where it dif
 symbols CACHE                      record the symbol tables from Debian's packages and fail where
                                    one differs from what is committed
 drivers CACHE                      fetch the real libraries and nvidia-smi of the five drivers
+programs CACHE                     fetch monitors that are no Python packages: nvtop, btop
 answers CACHE                      record what the real libcuda answers without a GPU: to
                                    cuGetProcAddress, for each error code, and before cuInit
 """
@@ -23,8 +24,10 @@ from stubs.generate import before_init, debian, emit, errors
 from stubs.generate.describe import describe, json_text, write_json
 from stubs.generate.emit_procaddress import proc_address_files
 from stubs.generate.fetch import DEFAULT_CACHE
+from stubs.generate.from_headers import write_tables
 from stubs.generate.paths import API
 from stubs.generate.procaddress import record_proc_addresses
+from stubs.generate.programs import fetch_programs
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -42,6 +45,7 @@ def write_files(check: bool, read_headers: bool) -> int:
     """Write the generated files; or, to check, only tell which are stale."""
     files = {library: API / f"{library}.json" for library in SONAMES}
     if read_headers:
+        write_tables()
         texts = {library: json_text(describe(library)) for library in SONAMES}
     else:
         texts = {library: path.read_text(encoding="utf-8") for library, path in files.items()}
@@ -73,6 +77,12 @@ def fetch_drivers(cache: Path) -> int:
     return 0
 
 
+def fetch_monitors(cache: Path) -> int:
+    """Have the monitors in the cache; print the folder in which they are started."""
+    print(fetch_programs(cache))
+    return 0
+
+
 def record(cache: Path) -> int:
     """Write what was recorded from the real libcuda anew."""
     write_json(API / "procaddress.json", record_proc_addresses(cache, DEFAULT_CACHE))
@@ -88,7 +98,12 @@ def main(arguments: list[str]) -> int:
     files = commands.add_parser("files")
     files.add_argument("--check", action="store_true")
     files.add_argument("--descriptions", action="store_true")
-    cached = {"symbols": check_symbols, "drivers": fetch_drivers, "answers": record}
+    cached = {
+        "symbols": check_symbols,
+        "drivers": fetch_drivers,
+        "programs": fetch_monitors,
+        "answers": record,
+    }
     for name in cached:
         commands.add_parser(name).add_argument("cache", type=Path)
     chosen = parser.parse_args(arguments or ["files"])

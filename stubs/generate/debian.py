@@ -1,12 +1,7 @@
-"""Real driver libraries out of Debian's non-free packages: to record them, and to test against.
-
-apt is used with a state of its own in a temporary folder. The system's sources, lists and cache
-are neither read nor written, and nothing is installed.
-"""
+"""Real driver libraries out of Debian's non-free packages: to record them, and to test against."""
 
 from __future__ import annotations
 
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +16,9 @@ from emulator.symbols import (
     save_table,
     table_path,
 )
+from stubs.generate.apt import unpack
 
 __all__ = ["RECORDED", "changed_tables", "fetch_driver", "read_driver", "record_driver"]
-
-_MIRROR = "http://deb.debian.org/debian"
-_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 
 @dataclass(frozen=True)
@@ -100,41 +93,9 @@ def changed_tables(cache: Path) -> dict[str, Difference]:
 
 def _download(packages: _Packages, version: str, work: Path) -> Path:
     """Fetch and unpack the packages; the result is a root folder with `usr` in it."""
-    apt = ["apt-get", "--quiet=2", *_state(packages.suite, work)]
-    subprocess.run([*apt, "update"], check=True, cwd=work)
     # The upstream version is what matters: Debian may rebuild a package.
     wanted = [f"{name}={version}*" for name in packages.names]
-    subprocess.run([*apt, "download", *wanted], check=True, cwd=work)
-    root = work / "root"
-    for package in work.glob("*.deb"):
-        subprocess.run(["dpkg-deb", "--extract", str(package), str(root)], check=True)
-    return root
-
-
-def _state(suite: str, work: Path) -> list[str]:
-    """apt options that keep all of its state under `work`."""
-    for name in ("lists/partial", "archives/partial", "parts"):
-        (work / name).mkdir(parents=True)
-    (work / "status").touch()
-    source = f"deb [arch=amd64 signed-by={_KEYRING}] {_MIRROR} {suite} non-free"
-    (work / "sources.list").write_text(source + "\n")
-    options = {
-        "Dir::Etc::SourceList": work / "sources.list",
-        "Dir::Etc::SourceParts": work / "parts",
-        "Dir::Etc::Preferences": work / "preferences",
-        "Dir::Etc::PreferencesParts": work / "parts",
-        "Dir::State": work,
-        "Dir::State::Lists": work / "lists",
-        "Dir::State::Status": work / "status",
-        "Dir::Cache": work,
-        "Dir::Cache::Archives": work / "archives",
-        "APT::Architecture": "amd64",
-        "APT::Architectures": "amd64",
-        "Acquire::Languages": "none",
-        # apt as root would drop to a user that may not enter `work`.
-        "APT::Sandbox::User": "root",
-    }
-    return [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
+    return unpack(wanted, packages.suite, "non-free", work)
 
 
 def _gather(root: Path, version: str, folder: Path) -> Path:

@@ -29,7 +29,15 @@ class UndecidedError(ValueError):
 
 # By the start of a name; the first that fits.
 _STATUS = {"nvml": "nvmlReturn_t", "cudbg": "int", "cu": "CUresult"}
+# NVML says of many queries, too, that they may be refused: of what others may see, or in general.
+_NO_PERMISSION = "NVML_ERROR_NO_PERMISSION"
+_CHANGING = re.compile(r"nvml(?!Init|System(Get|Register)|\w*?(Get|EventSet)[A-Z])\w+")
 _VERSIONED = re.compile(r"(?P<stem>\w+)_v\d+_t")
+
+
+def _is_for_root(name: str, errors: list[str]) -> bool:
+    """Whether a function changes what only a privileged user may change."""
+    return _NO_PERMISSION in errors and bool(_CHANGING.fullmatch(name))
 
 
 def describe(library: str, cache: Path = DEFAULT_CACHE) -> dict[str, Any]:
@@ -124,10 +132,15 @@ class _Functions:
         plain = without_stream_suffix(name)
         documented = next((c.codes for c in comments if c.codes), ())
         decided = self.overrides.functions.get(plain, {})
+        errors = [*decided.get("errors", documented), *decided.get("more_errors", ())]
+        privileged = self.overrides.is_privileged(plain, _is_for_root(name, errors))
+        if privileged and _NO_PERMISSION not in errors:
+            errors.append(_NO_PERMISSION)
         return {
+            **({"privileged": True} if privileged else {}),
             "returns": function.returns,
             "since": self._since(name),
-            "errors": [*decided.get("errors", documented), *decided.get("more_errors", ())],
+            "errors": errors,
             "params": [
                 self.overrides.applied(plain, parameter) | self._versions(parameter["type"])
                 for parameter in self.directions.of(name, function, comments)

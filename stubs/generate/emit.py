@@ -159,9 +159,10 @@ class Emitter:
     # ---- Python
 
     def _row(self, function: dict[str, Any]) -> str:
+        result = "root " * function.get("privileged", False) + function["returns"]
         if function["params"] is None:
-            return f"{function['returns']}(...)"
-        return f"{function['returns']}({', '.join(map(self._parameter, function['params']))})"
+            return f"{result}(...)"
+        return f"{result}({', '.join(map(self._parameter, function['params']))})"
 
     def _parameter(self, parameter: dict[str, Any]) -> str:
         spelling = " ".join(parameter["type"].replace("const ", "").split())

@@ -41,8 +41,8 @@ def _row(name: str, symbols: Mapping[str, int]) -> str:
 
 def _head(drivers: Iterable[str], unobserved: Iterable[str]) -> str:
     text = (
-        f"Observed on the real libraries {', '.join(drivers)}, which all follow one table. For "
-        "580.126.09 there was none to ask: its own symbols are from its symbol table, and their "
+        f"Observed on the real libraries {', '.join(drivers)}, which all follow one table. Of "
+        "later drivers there was none to ask: their symbols are from their symbol tables, and the "
         "versions from cudaTypedefs.h. These are: " + ", ".join(unobserved) + "."
     )
     lines = [f'"""{NOTICE}', "", *wrap(text, 99, break_long_words=False), '"""', ""]

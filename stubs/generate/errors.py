@@ -24,7 +24,7 @@ __all__ = ["record", "write"]
 TARGET = Path(__file__).resolve().parents[2] / "emulator" / "cuda" / "_errors.py"
 CODES = range(1, 2048)
 
-# Codes of CUDA 13.0's cuda.h that no library asked so far knows. The texts are libcudart's
+# Codes of cuda.h that no library asked so far knows. The texts of CUDA 13.0 are libcudart's
 # (13.0.96), which for every code that both know has the driver's text (compared: 12.4 with
 # 550.163.01, 12.5 with 555.58.02, 13.0 with both).
 UNHEARD = {
@@ -32,7 +32,15 @@ UNHEARD = {
         36: "API call is not supported in the installed CUDA driver",
         226: "Invalid access of peer GPU memory over nvlink or a hardware error",
         721: "tensor memory not completely freed",
-    }
+    },
+    # Neither has libcudart 13.5 a text for these: what cuda.h says of them, in a few words.
+    "615.71": {
+        47: "no hardware resource is left to bind memory to a multicast object",
+        227: "the loader's version is insufficient for the fatbin",
+        917: "operation not permitted when stream is detached",
+        918: "the recapture of a graph failed and was terminated",
+        919: "the fabric is not ready",
+    },
 }
 
 
@@ -52,8 +60,9 @@ def record(drivers: Path) -> tuple[dict[int, str], dict[str, list[int]]]:
             if texts.setdefault(code, text) != text:
                 raise ErrorTextsError(f"{code}: {text!r}, elsewhere {texts[code]!r}")
     # A newer driver knows what any before it knew.
-    heard |= {driver: texts | new for driver, new in UNHEARD.items()}
-    texts = dict(sorted(set().union(*(known.items() for known in heard.values()))))
+    for driver, new in UNHEARD.items():
+        heard[driver] = texts = texts | new
+    texts = dict(sorted(texts.items()))
     return texts, {driver: sorted(texts.keys() - known) for driver, known in heard.items()}
 
 
@@ -83,21 +92,21 @@ def write(texts: dict[int, str], lacking: dict[str, list[int]], path: Path = TAR
     lines = [
         '"""The texts of cuGetErrorString, and the codes that a driver does not know.',
         "",
-        "Recorded by stubs/generate/errors.py from the real libraries; what no recorded driver",
-        "knows (see UNHEARD there) is from libcudart 13.0.96, for driver 580.126.09.",
+        "Recorded by stubs/generate/errors.py from the real libraries; where what none of them",
+        "knows is from, says UNHEARD there.",
         '"""',
         "",
         "TEXTS = {",
-        *(_line(code, text) for code, text in texts.items()),
+        *(_line(f"{code}: {json.dumps(text)}") for code, text in texts.items()),
         "}",
         "",
         "LACKING = {",
-        *(f"    {json.dumps(driver)}: {tuple(codes)}," for driver, codes in lacking.items()),
+        *(_line(f"{json.dumps(driver)}: {tuple(codes)}") for driver, codes in lacking.items()),
         "}",
     ]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _line(code: int, text: str) -> str:
-    line = f"    {code}: {json.dumps(text)},"
+def _line(entry: str) -> str:
+    line = f"    {entry},"
     return line if len(line) <= 100 else f"{line}  # noqa: E501"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from stubs.generate.declarations import Function, Parameter
@@ -23,6 +23,7 @@ class Overrides:
 
     functions: Mapping[str, Mapping[str, Any]]
     structs: Mapping[str, Mapping[str, Any]]
+    privileged: Mapping[str, Any] = field(default_factory=dict)
 
     def prototypes(self) -> dict[str, Function]:
         """The prototypes of exported functions that no header declares."""
@@ -39,6 +40,12 @@ class Overrides:
         if merged.get("length") == "":
             del merged["length"]
         return merged
+
+    def is_privileged(self, function: str, documented: bool) -> bool:
+        """Whether only root may call a function, where the header says so or does not."""
+        if function in self.privileged.get("not", ()):
+            return False
+        return documented or function in self.privileged.get("also", ())
 
     def decides(self, name: str) -> bool:
         """Whether somebody looked at the releases' different declarations of a name."""
@@ -61,7 +68,8 @@ class Overrides:
 def load_overrides(library: str) -> Overrides:
     """Read the decisions for `nvml` or `cuda`."""
     read = tomllib.loads((API / f"overrides-{library}.toml").read_text(encoding="utf-8"))
-    return Overrides(read.get("functions", {}), read.get("structs", {}))
+    tables = (read.get(name, {}) for name in ("functions", "structs", "privileged"))
+    return Overrides(*tables)
 
 
 def _parse(prototype: str) -> Function:

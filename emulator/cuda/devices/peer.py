@@ -6,6 +6,7 @@ PTX ISA, "atom" and "red", for the operations; NVIDIA's MIG user guide: no peer 
 
 from __future__ import annotations
 
+from ...machine.peers import access, linked
 from .. import _constants as constants
 from .. import _status as status
 from ..library import Cuda, CudaError, implements
@@ -64,47 +65,41 @@ class Peers:
         """Nothing is held."""
 
 
-def linked(one: Device, other: Device) -> bool:
-    """Whether NVLink connects two devices."""
-    return all(any(link.active for link in device.nvlinks) for device in (one, other))
-
-
-def accessible(one: Device, other: Device) -> bool:
-    """Between two GPUs on the NVSwitch fabric or NVLink, and over PCI Express but for GeForce,
-    whose driver does not offer it from Ada on; never with a MIG device."""
+def accessible(cuda: Cuda, one: Device, other: Device) -> bool:
+    """As NVML says of reads and writes; never with a MIG device, nor of one with itself."""
     if one is other or one.place or other.place:
         return False
-    return linked(one, other) or not any(
-        device.brand.startswith("GEFORCE") for device in (one, other)
-    )
+    return access(cuda.machine.devices, one, other) == "OK"
 
 
 @implements("cuDeviceCanAccessPeer")
-def can_access_peer(dev: Device, peer_dev: Device) -> int:
-    return int(accessible(dev, peer_dev))
+def can_access_peer(cuda: Cuda, dev: Device, peer_dev: Device) -> int:
+    return int(accessible(cuda, dev, peer_dev))
 
 
 @implements("cuDeviceGetP2PAttribute")
-def attribute(attrib: int, src_device: Device, dst_device: Device) -> int:
+def attribute(cuda: Cuda, attrib: int, src_device: Device, dst_device: Device) -> int:
     if src_device is dst_device:
         raise CudaError(status.INVALID_DEVICE)
-    access = accessible(src_device, dst_device)
-    link = access and linked(src_device, dst_device)
+    there = accessible(cuda, src_device, dst_device)
+    link = there and linked(cuda.machine.devices, src_device, dst_device)
     return {
         # "Indicates relative value of the performance of the link": 0 is the best.
-        constants.DEVICE_P2P_ATTRIBUTE_PERFORMANCE_RANK: int(access and not link),
-        constants.DEVICE_P2P_ATTRIBUTE_ACCESS_SUPPORTED: int(access),
+        constants.DEVICE_P2P_ATTRIBUTE_PERFORMANCE_RANK: int(there and not link),
+        constants.DEVICE_P2P_ATTRIBUTE_ACCESS_SUPPORTED: int(there),
         constants.DEVICE_P2P_ATTRIBUTE_NATIVE_ATOMIC_SUPPORTED: int(link),
-        constants.DEVICE_P2P_ATTRIBUTE_CUDA_ARRAY_ACCESS_SUPPORTED: int(access),
+        constants.DEVICE_P2P_ATTRIBUTE_CUDA_ARRAY_ACCESS_SUPPORTED: int(there),
         constants.DEVICE_P2P_ATTRIBUTE_ONLY_PARTIAL_NATIVE_ATOMIC_SUPPORTED: 0,
     }[attrib]
 
 
 @implements("cuDeviceGetP2PAtomicCapabilities")
-def atomics(operations: list[int], src_device: Device, dst_device: Device) -> list[int]:
+def atomics(cuda: Cuda, operations: list[int], src_device: Device, dst_device: Device) -> list[int]:
     if src_device is dst_device:
         raise CudaError(status.INVALID_DEVICE)
-    there = accessible(src_device, dst_device) and linked(src_device, dst_device)
+    there = accessible(cuda, src_device, dst_device) and linked(
+        cuda.machine.devices, src_device, dst_device
+    )
     return _capabilities(operations, NVLINK if there else {})
 
 
@@ -131,7 +126,7 @@ def enable(cuda: Cuda, peer_context: Context, flags: int) -> None:
     if flags:
         raise CudaError(status.INVALID_VALUE)
     _check_peer(context, peer_context)
-    if not accessible(context.device, peer_context.device):
+    if not accessible(cuda, context.device, peer_context.device):
         raise CudaError(status.PEER_ACCESS_UNSUPPORTED)
     enabled, peer = context.part(Peers).enabled, peer_context.part(Peers)
     with cuda.lock:

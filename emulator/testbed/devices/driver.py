@@ -11,14 +11,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
-from glob import glob
 from itertools import chain
 
 from ...machine import Device, Machine
 from ...machine.drivers import branch
+from ...machine.interrupts import interrupt
 from .entry import NODE, Entries, over, text
 
-__all__ = ["address", "files", "free_interrupt", "with_majors", "with_modules"]
+__all__ = ["address", "files", "with_majors", "with_modules"]
 
 #: Driver -> when its kernel module was built, as reports of /proc/driver/nvidia/version have it.
 #: Of the other drivers none was found; a version without a date is printed, too, by modules that
@@ -161,9 +161,9 @@ def _driver(machine: Machine) -> Entries:
         "warnings/README": _WARNINGS,
         "patches/README": _PATCHES,
     }
-    for irq, device in enumerate(machine.plugged(), free_interrupt()):
+    for device in machine.plugged():
         folder = f"gpus/{address(device)}"
-        own[f"{folder}/information"] = _information(device, irq)
+        own[f"{folder}/information"] = _information(device, interrupt(machine, device))
         own[f"{folder}/registry"] = 'Binary: ""'
         own[f"{folder}/power"] = _POWER
     return {f"/proc/driver/nvidia/{name}": text(content) for name, content in own.items()}
@@ -208,12 +208,6 @@ def _information(device: Device, irq: int) -> str:
     if device.gsp.version is not None:
         lines.append(f"GPU Firmware: \t {device.gsp.version}")
     return "\n".join([*lines, "GPU Excluded:\t No"])
-
-
-def free_interrupt() -> int:
-    """The first number behind the interrupts of this system."""
-    taken = (int(os.path.basename(path)) for path in glob("/proc/irq/[0-9]*"))
-    return max(taken, default=15) + 1
 
 
 def _capabilities() -> Entries:

@@ -12,8 +12,9 @@ import struct
 from pathlib import Path
 
 from ...machine import Device, Machine
+from ...machine.interrupts import interrupt
 from ...machine.pci import LANE_RATE
-from .driver import address, free_interrupt
+from .driver import address
 from .entry import Entries, binary, link, text
 
 __all__ = ["files", "is_gpu", "places"]
@@ -44,9 +45,9 @@ def _attribute(attribute: Path) -> str:
 def files(machine: Machine, loaded: bool) -> Entries:
     """The GPUs under /sys; `loaded` is whether the driver has taken them."""
     made: Entries = {}
-    for irq, device in enumerate(machine.plugged(), free_interrupt()):
+    for device in machine.plugged():
         name, place = address(device), _place(device)
-        said = _attributes(device, loaded) | {"irq": str(irq)}
+        said = _attributes(device, loaded) | {"irq": str(interrupt(machine, device))}
         made |= {f"{place}/{file}": text(value) for file, value in said.items()}
         made[f"{place}/config"] = binary(_config(device))
         made[f"{place}/subsystem"] = link("../../../bus/pci")

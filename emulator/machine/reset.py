@@ -1,0 +1,76 @@
+"""What a reset makes of a device: modes that were pending hold, and what was set is forgotten."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .device import Device
+
+__all__ = ["after_reset"]
+
+#: Figure -> the one whose value it takes.
+TAKEN = {
+    "ecc.current": "ecc.pending",
+    "mig.current": "mig.pending",
+    "dram_encryption.current": "dram_encryption.pending",
+    "power.limit": "power.default_limit",
+    "clocks.graphics.application": "clocks.graphics.default_application",
+    "clocks.memory.application": "clocks.memory.default_application",
+}
+
+#: Figure -> its value in a device that was started anew, where it has one at all.
+STARTED: dict[str, Any] = {
+    "compute_mode": "DEFAULT",
+    "clocks.graphics.locked": None,
+    "clocks.memory.locked": None,
+    "clocks.graphics.offset": 0,
+    "clocks.memory.offset": 0,
+    "ecc.channel_repair_pending": False,
+    "ecc.tpc_repair_pending": False,
+    "remapped_rows.pending": False,
+    "retired_pages.pending": False,
+    "reset_required": False,
+    "drain_recommended": False,
+    "recovery_action": "NONE",
+    "hostname": None,
+    "rusd_polls": None,
+}
+
+
+def after_reset(device: Device, elapsed: int) -> dict[str, Any]:
+    """Return the figures that a reset changes, in tables shaped like the device.
+
+    Args:
+        device: the one that is reset.
+        elapsed: when, in nanoseconds since the scenario's start.
+    """
+    figures: dict[str, Any] = {"uptime": -(elapsed // 1_000_000_000)}
+    for name, source in TAKEN.items():
+        _put(figures, device, name, _figure(device, source))
+    for name, value in STARTED.items():
+        _put(figures, device, name, value)
+    figures.setdefault("ecc", {})["volatile"] = device.ecc.volatile.cleared
+    if device.mig.current is not None:
+        figures.setdefault("mig", {})["instances"] = []
+    if device.failure == "reset_required":
+        figures["failure"] = None
+    return figures
+
+
+def _figure(device: Device, name: str) -> Any:
+    found: Any = device
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def _put(figures: dict[str, Any], device: Device, name: str, value: Any) -> None:
+    held = _figure(device, name)
+    if held is None or held == value:
+        return
+    *groups, last = name.split(".")
+    for group in groups:
+        figures = figures.setdefault(group, {})
+    figures[last] = value
