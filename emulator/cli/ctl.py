@@ -108,6 +108,21 @@ def kill(testbed: str | None, device: str) -> None:
     click.echo(f"{picked}: lost")
 
 
+@command.command("xid")
+@testbed_option
+@click.argument("device")
+@click.argument("number", type=int)
+def xid(testbed: str | None, device: str, number: int) -> None:
+    """Have the driver report Xid NUMBER of DEVICE.
+
+    Programs that wait for events get it; no figure changes. `kill` reports Xid 79 by itself.
+
+        nvemu ctl xid 0 48
+    """
+    picked, _ = change(testbed, device, lambda it, which: it.xid(which, number))
+    click.echo(f"{picked}: Xid {number}")
+
+
 @command.command("restore")
 @testbed_option
 @click.argument("device")

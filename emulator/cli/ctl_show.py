@@ -9,6 +9,7 @@ from ..machine import Device
 from ..machine.clock import SECOND
 from ..machine.ledger import Ledger
 from ..runtime.faults import Rule
+from ..scenario.fields import CHANGES
 from ..testbed.running import RunningTestbed
 from ..vocabulary import apis
 
@@ -202,6 +203,6 @@ def _entry(entry: Any) -> str:
         return f"  advance {value:g} s"
     if key == "change":
         devices = ",".join(map(str, value["devices"]))
-        done = {part: value[part] for part in ("set", "add", "run") if part in value}
+        done = {part: value[part] for part in CHANGES if part in value}
         return f"  change GPU {devices}: " + ", ".join(f"{k} {v}" for k, v in done.items())
     return f"  {key} {value or 'all'}"

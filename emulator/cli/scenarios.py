@@ -6,16 +6,15 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from importlib.resources import files
 from shutil import get_terminal_size
 from textwrap import wrap
 
 import click
 
-from .. import scenario as package
 from ..machine import NEWEST
 from ..plans import find_scenario, plan_of
 from ..scenario import Scenario, ScenarioError, UnknownNameError, names
+from ..scenario.catalogue import Names, written_scenario
 from ..scenario.errors import nearest
 from ..scenario.hooks import portable
 from ..scenario.jsonschema import json_schema
@@ -46,25 +45,30 @@ KINDS: dict[str, Callable[[Scenario], bool]] = {
     ),
 }
 
+#: Heading -> what is listed under it, beside the gallery.
+CATALOGUES: dict[str, Callable[[Names], dict[str, str]]] = {
+    "Systems, whole machines for `nvemu run --scenario NAME`": lambda known: known.systems,
+    "GPU profiles, for `nvemu run --gpus NAME:COUNT`": lambda known: known.profiles,
+}
+
 
 @command.command("list")
 @click.argument("texts", metavar="[TEXT]...", nargs=-1)
 def list_(texts: tuple[str, ...]) -> None:
-    """List the built-in scenarios and GPU profiles.
+    """List the built-in scenarios, systems and GPU profiles.
 
     With TEXT only those that have it in their name or description; * and ? are as in file names,
     and capital and small letters alike: `list mig`, `list cuinit 999`. `nvemu scenarios show NAME`
     says where people met a scenario, and what they saw.
     """
     known = names()
-    scenarios, profiles = (matching(d, texts) for d in (known.scenarios, known.profiles))
-    if not scenarios and not profiles:
-        problem = "expected a text in the name or description of a scenario or GPU profile"
+    scenarios = matching(known.scenarios, texts)
+    found = {heading: matching(of(known), texts) for heading, of in CATALOGUES.items()}
+    if not scenarios and not any(found.values()):
+        problem = "expected a text in the name or description of a scenario, system or GPU profile"
         raise UnknownNameError(f"{problem}, found {' '.join(texts)!r}")
     sections = [by_kind(scenarios)] if scenarios else []
-    if profiles:
-        heading = "GPU profiles, for `nvemu run --gpus NAME:COUNT`"
-        sections.append(f"{heading}:\n{table(profiles)}")
+    sections += [f"{heading}:\n{table(rows)}" for heading, rows in found.items() if rows]
     click.echo("\n\n".join(sections))
 
 
@@ -107,18 +111,18 @@ def row(name: str, text: str, columns: int) -> str:
 @command.command("show")
 @click.argument("name")
 def show(name: str) -> None:
-    """Print the TOML of a built-in scenario or GPU profile.
+    """Print the TOML of a built-in scenario, system or GPU profile.
 
     Of a profile, these are the figures that [gpu.figures] of a scenario may change, with those
     that all GPUs of its architecture have in common.
     """
     known = names()
-    if name not in known.scenarios and name not in known.profiles:
-        hint = nearest(name, [*known.scenarios, *known.profiles])
+    scenarios = known.scenarios | known.systems
+    if name not in scenarios and name not in known.profiles:
+        hint = nearest(name, [*scenarios, *known.profiles])
         raise UnknownNameError(f"expected a built-in scenario or GPU profile, found {name!r}{hint}")
-    if name in known.scenarios:
-        text = (files(package) / "gallery" / f"{name}.toml").read_text(encoding="utf-8")
-        click.echo(text, nl=False)
+    if name in scenarios:
+        click.echo(written_scenario(name), nl=False)
     else:
         click.echo(f"# {known.profiles[name]}\n# What [gpu.figures] of a scenario may change.\n")
         click.echo(dumps_table(written_figures(name)), nl=False)

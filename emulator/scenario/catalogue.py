@@ -1,4 +1,8 @@
-"""What comes with nvemu: the built-in scenarios and the catalogue of GPU profiles."""
+"""What comes with nvemu: built-in scenarios, whole systems, and the catalogue of GPU profiles.
+
+Built-in scenarios are of two kinds: the gallery has failures that people reported, the systems are
+machines as they come. Both go by name wherever a scenario is asked for.
+"""
 
 from __future__ import annotations
 
@@ -14,23 +18,41 @@ from .schema import Gpu, Scenario
 from .script import run_script
 from .toml import loads
 
-__all__ = ["Names", "load", "names", "parse_gpus"]
+__all__ = ["Names", "load", "names", "parse_gpus", "written_scenario"]
 
 _SUFFIXES = (".toml", ".py")
-_GALLERY = Path(__file__).with_name("gallery")
+_FOLDERS = ("gallery", "systems")
 
 
 class Names(Struct, frozen=True):
-    """Names that scenarios and command lines may use, each with a description in one line."""
+    """Names that scenarios and command lines may use, each with a description in one line.
+
+    Attributes:
+        scenarios: of the gallery.
+        systems: whole machines, which are scenarios as well.
+        profiles: of GPUs.
+    """
 
     scenarios: dict[str, str]
+    systems: dict[str, str]
     profiles: dict[str, str]
 
 
 def names() -> Names:
-    """Return the built-in scenarios and the GPU profiles of the catalogue."""
-    gallery = {name: load(name).description for name in _gallery()}
-    return Names(scenarios=gallery, profiles=profiles())
+    """Return the built-in scenarios, by kind, and the GPU profiles of the catalogue."""
+    gallery, systems = (
+        {name: load(name).description for name in sorted(_folder(folder))} for folder in _FOLDERS
+    )
+    return Names(scenarios=gallery, systems=systems, profiles=profiles())
+
+
+def written_scenario(name: str) -> str:
+    """Return the TOML of a built-in scenario as it is written, comments included.
+
+    Raises:
+        KeyError: there is none of this name.
+    """
+    return _read(_builtin()[name])
 
 
 def load(name_or_path: str | os.PathLike[str]) -> Scenario:
@@ -47,8 +69,8 @@ def load(name_or_path: str | os.PathLike[str]) -> Scenario:
     """
     text = os.fspath(name_or_path)
     if isinstance(name_or_path, str) and not text.endswith(_SUFFIXES) and os.sep not in text:
-        if text in _gallery():
-            return _from_gallery(text)
+        if text in _builtin():
+            return _load_builtin(text)
         if not os.path.exists(text):  # not Path's, which raises for a name that is too long
             raise _unknown(text)
     read = run_script if text.endswith(".py") else loads
@@ -79,13 +101,18 @@ def _gpu(entry: str) -> Gpu:
 
 
 @cache
-def _gallery() -> tuple[str, ...]:
-    return tuple(sorted(path.stem for path in _GALLERY.glob("*.toml")))
+def _folder(folder: str) -> dict[str, Path]:
+    return {path.stem: path for path in Path(__file__).with_name(folder).glob("*.toml")}
 
 
 @cache
-def _from_gallery(name: str) -> Scenario:
-    return loads(_read(_GALLERY / f"{name}.toml"), file=f"{name}.toml", name=name)
+def _builtin() -> dict[str, Path]:
+    return {name: path for folder in _FOLDERS for name, path in sorted(_folder(folder).items())}
+
+
+@cache
+def _load_builtin(name: str) -> Scenario:
+    return loads(written_scenario(name), file=f"{name}.toml", name=name)
 
 
 def _unknown(name: str) -> UnknownNameError:
@@ -95,7 +122,7 @@ def _unknown(name: str) -> UnknownNameError:
     elif name in profiles():
         hint = f" ({name} is a GPU profile: use --gpus {name})"
     else:
-        hint = nearest(name, _gallery())
+        hint = nearest(name, _builtin())
     problem = "expected a built-in scenario or the path of a file"
     return UnknownNameError(f"{problem}, found {name!r}{hint}")
 

@@ -11,6 +11,7 @@ from .instances import check_rows
 from .picking import devices
 from .schema import Change
 from .times import parse_duration
+from .vgpus import check_types
 
 __all__ = ["changes"]
 
@@ -42,6 +43,7 @@ def _change(change: Change, gpus: Sequence[dict[str, Any]], folder: str) -> dict
         "until": until,
         "set": change.set or None,
         "add": change.add or None,
+        "xid": change.xid,
         "run": None if change.run is None else located(change.run, folder),
     }
     present = {key: value for key, value in given.items() if value is not None}
@@ -51,4 +53,9 @@ def _change(change: Change, gpus: Sequence[dict[str, Any]], folder: str) -> dict
         gpu = gpus[index]
         product = (gpus[gpu["like"]] if "like" in gpu else gpu)["profile"]
         check_rows(product, rows, ("set", "mig", "instances"))
+    rows = change.set.get("vgpu", {}).get("instances")
+    for index in chosen if rows else ():
+        gpu = gpus[index]
+        table = {**gpus[gpu["like"]], **gpu} if "like" in gpu else gpu
+        check_types(table, rows, ("set", "vgpu", "instances"))
     return {"at": at, "devices": chosen, **present}

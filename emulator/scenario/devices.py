@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ..machine.drivers import branch
+from . import loads
 from .checks import bus_address
 from .errors import ScenarioError, within
 from .figures import SHORTCUTS
@@ -12,6 +14,8 @@ from .identity import free_address, make_serial, make_uuid
 from .instances import check_instances
 from .profiles import Placement, Profile, merge, profile
 from .schema import Gpu, Scenario
+from .vgpus import check_vgpus
+from .wiring import join, wired
 
 __all__ = ["devices"]
 
@@ -26,6 +30,7 @@ def devices(scenario: Scenario) -> list[dict[str, Any]]:
     for position, gpu in enumerate(scenario.gpus):
         with within("gpu", position):
             expansion.add(gpu)
+    join(expansion.devices)
     return expansion.devices
 
 
@@ -35,7 +40,7 @@ class _Expansion:
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
         self.devices: list[dict[str, Any]] = []
-        self.last = (0, 0, 0)
+        self.last = (0, 0, -1)
         self.given = {bus_address(gpu.pci_bus_id) for gpu in scenario.gpus if gpu.pci_bus_id}
         self.uuids: set[str] = set()
         self.addresses: set[tuple[int, int, int]] = set()
@@ -60,7 +65,8 @@ class _Expansion:
             "serial": gpu.serial or _serial(product.placement, origin),
             "pci": {**figures["pci"], "domain": domain, "bus": bus, "device": device},
             "board": {**figures["board"], "id": board_id, "module_id": module_id},
-            "nvlinks": _nvlinks(product.placement, address),
+            "nvlinks": wired(product.placement, address, figures.get("nvlinks")),
+            "topology": _topology(gpu, product.placement, address, figures),
         }
 
     def _uuid(self, gpu: Gpu, origin: tuple[object, ...]) -> str:
@@ -97,13 +103,22 @@ def _product(gpu: Gpu, driver: str) -> Profile:
 
 def _figures(gpu: Gpu, product: Profile, driver: str) -> dict[str, Any]:
     figures = merge(product.under(driver), {"gsp": _gsp(product.placement, driver)})
-    figures = merge(figures, gpu.figures)
+    figures = merge(figures, given := _given(gpu))
+    figures = merge(figures, loads.resolved(given))
+    _check_memory(gpu, figures["memory"])
+    check_instances(gpu.profile, figures.get("mig", {}))
+    check_vgpus(gpu.profile, figures, driver)
+    return figures
+
+
+def _given(gpu: Gpu) -> dict[str, Any]:
+    """The figures that the scenario gives, by their short names or among all of them."""
+    figures = gpu.figures
     for field, (first, *rest) in SHORTCUTS.items():
         value = getattr(gpu, field)
         if value is not None:
-            figures = merge(figures, {first: {rest[0]: value} if rest else value})
-    _check_memory(gpu, figures["memory"])
-    check_instances(gpu.profile, figures.get("mig", {}))
+            table = value if isinstance(value, Mapping) else {rest[0]: value} if rest else value
+            figures = merge(figures, {first: table})
     return figures
 
 
@@ -144,13 +159,11 @@ def _serial(placement: Placement, origin: tuple[object, ...]) -> str | None:
     return None if prefix is None else make_serial(prefix, *origin)
 
 
-def _nvlinks(placement: Placement, address: tuple[int, int, int]) -> dict[str, Any]:
-    links = placement.links
-    if links is None:
-        return {}
-    ids = ["{:08X}:{:02X}:{:02X}.0".format(*bus_address(switch)) for switch in links.switches]
-    remotes: list[list[str] | None] = [
-        ["SWITCH", ids[link * len(ids) // links.count]] if ids else None
-        for link in range(links.count)
-    ]
-    return {"version": links.version, "speed": links.speed, "remotes": remotes}
+def _topology(
+    gpu: Gpu, placement: Placement, address: tuple[int, int, int], figures: dict[str, Any]
+) -> dict[str, Any]:
+    """The product's, what its servers have at this bus id in any domain, and what the user says."""
+    whole = "{:08X}:{:02X}:{:02X}.0".format(*address)
+    places = {bus_id[-7:]: place for bus_id, place in placement.topology.items()}
+    at = placement.topology.get(whole) or places.get(whole[-7:], {})
+    return merge(merge(figures.get("topology", {}), at), gpu.figures.get("topology", {}))

@@ -94,7 +94,8 @@ def format_key(key: Key) -> str:
 def nearest(name: object, known: Iterable[str]) -> str:
     """Return a hint at the known name that is meant, or at all of them if they are few, or "".
 
-    That is the only one that begins so, or else the one that comes nearest.
+    That is the only one that begins so, or else the one that comes nearest, or else the first few
+    that begin so.
     """
     names = sorted(known)
     if isinstance(name, str) and len(name) <= _LONGEST_NAME:
@@ -102,6 +103,7 @@ def nearest(name: object, known: Iterable[str]) -> str:
         folded = name.casefold()
         longer = [candidate for candidate in by_folded if name and candidate.startswith(folded)]
         close = longer if len(longer) == 1 else get_close_matches(folded, by_folded, n=1)
-        if close:
-            return f"; did you mean {by_folded[close[0]]!r}?"
+        if close or longer:
+            meant = [repr(by_folded[each]) for each in close or longer[:6]]
+            return f"; did you mean {' or '.join(meant)}?"
     return f"; known: {', '.join(names)}" if 0 < len(names) <= 24 else ""

@@ -18,11 +18,13 @@ from .tree import check as check_figures
 
 __all__ = [
     "CHANGE",
+    "CHANGES",
     "CORRUPTIONS",
     "EFFECTS",
     "FAULT",
     "GPU",
     "KERNEL",
+    "LARGEST_XID",
     "LONGEST_KERNEL_NAME",
     "LONGEST_NAME",
     "LONGEST_SERIAL",
@@ -37,6 +39,9 @@ __all__ = [
 #: NVML has room for this many characters and a final zero (NVML_DEVICE_SERIAL_BUFFER_SIZE in
 #: nvml.h). Names may be longer than NVML_DEVICE_NAME_V2_BUFFER_SIZE: clients are to meet that.
 LONGEST_NAME, LONGEST_SERIAL = 1000, 29
+
+#: nvml.h: an event's data is 999 for an unknown Xid.
+LARGEST_XID = 999
 
 #: Mangled names of templates grow long.
 LONGEST_KERNEL_NAME = 4096
@@ -71,8 +76,18 @@ def check_single(gpu: Any) -> None:
             raise ScenarioError(problem, key=(name,))
 
 
+def load(value: Any) -> Any:
+    """Check a load: a percentage, or a table of the figures of one."""
+    if not isinstance(value, Mapping):
+        return checks.utilization(value)
+    checked: dict[str, Any] = check_figures({"load": dict(value)})["load"]
+    return checked
+
+
 def check_once(gpu: Any) -> None:
     """Refuse a figure that is given twice: as a field and among the figures."""
+    if gpu.load is not None and gpu.utilization is not None:
+        raise ScenarioError("expected either load or utilization, found both", key=("load",))
     for name, path in SHORTCUTS.items():
         if getattr(gpu, name) is not None and has_figure(gpu.figures, path):
             problem = f"expected either {name} or {format_key(('figures', *path))}, found both"
@@ -99,6 +114,7 @@ GPU: dict[str, Check] = {
     "memory_used": checks.optional(checks.quantity("bytes")),
     "temperature": checks.optional(checks.quantity("celsius")),
     "power_usage": checks.optional(checks.quantity("milliwatts")),
+    "load": checks.optional(load),
     "utilization": checks.optional(checks.utilization),
     "failure": checks.optional(checks.word(WORDS["Failure"])),
     "figures": check_figures,
@@ -140,6 +156,9 @@ FAULT: dict[str, Check] = {
     "name": checks.text,
 }
 
+#: What a change can do.
+CHANGES = ("set", "add", "xid", "run")
+
 CHANGE: dict[str, Check] = {
     "at": checks.parsed(parse_duration),
     "every": checks.optional(checks.period),
@@ -147,6 +166,7 @@ CHANGE: dict[str, Check] = {
     "device": checks.optional(checks.device),
     "set": changed_figures,
     "add": added_figures,
+    "xid": checks.optional(checks.integer(1, LARGEST_XID)),
     "run": checks.optional(checks.hook),
 }
 
@@ -164,5 +184,6 @@ SCENARIO: dict[str, Check] = {
     "clock": checks.parsed(parse_rate),
     "loader": loader.check,
     "environment": checks.environment,
+    "user": checks.optional(checks.word(WORDS["User"])),
     "strict": checks.boolean,
 }

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .errors import ScenarioError
+from .loads import check_load
 from .tree import check
 
 __all__ = ["SHORTCUTS", "added_figures", "changed_figures", "has_figure"]
@@ -17,7 +18,8 @@ SHORTCUTS: dict[str, tuple[str, ...]] = {
     "memory_used": ("memory", "used"),
     "temperature": ("temperature", "gpu"),
     "power_usage": ("power", "usage"),
-    "utilization": ("utilization", "gpu"),
+    "load": ("load", "gpu"),
+    "utilization": ("load", "gpu"),
     "failure": ("failure",),
 }
 
@@ -50,7 +52,9 @@ def changed_figures(value: object) -> dict[str, Any]:
         if path[-1] in table:
             raise ScenarioError("expected each figure once, found it twice", key=(name,))
         table[path[-1]] = entry
-    return check(tree)
+    checked = check(tree)
+    check_load(checked.get("load", {}))
+    return checked
 
 
 def added_figures(value: object) -> dict[str, Any]:

@@ -53,11 +53,13 @@ def free_address(placement: Placement, last: Address, taken: set[Address]) -> Ad
 
 
 def _addresses(placement: Placement, first: int) -> Iterator[Address]:
-    """Yield the product's places, domain after domain: multi-host boards number them so."""
+    """Yield the product's places, then those as many domains further: multi-host boards number
+    them so."""
     places = sorted(bus_address(bus_id) for bus_id in placement.bus_ids)
-    for domain in range(first, _DOMAINS):
-        for _, bus, device in places:
-            yield domain, bus, device
+    domains = places[-1][0] + 1
+    for start in range(first - first % domains, _DOMAINS - domains + 1, domains):
+        for domain, bus, device in places:
+            yield start + domain, bus, device
 
 
 def _digest(*origin: object) -> bytes:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..machine.mig import arrange
+from ..machine.migplaces import arrange
 from ..machine.modes import Instance
 from .errors import ScenarioError
 
@@ -28,6 +28,8 @@ def check_instances(product: str, mig: Mapping[str, Any]) -> None:
     if not mig.get("current"):
         raise ScenarioError("expected no instances, as MIG is off: set current = true", key=key)
     check_rows(product, rows, key)
+    if not mig.get("max_instances"):
+        raise ScenarioError("expected max_instances, the most MIG devices there can be", key=key)
 
 
 def check_rows(product: str, rows: Sequence[Mapping[str, Any]], key: tuple[str, ...]) -> None:
@@ -36,7 +38,12 @@ def check_rows(product: str, rows: Sequence[Mapping[str, Any]], key: tuple[str, 
     Raises:
         ScenarioError: what is wrong, and what the product has.
     """
-    uuids = [uuid for row in rows for uuid in row.get("uuids") or ()]
+    uuids = [
+        each["uuid"]
+        for row in rows
+        for each in row.get("compute") or ()
+        if each.get("uuid") is not None
+    ]
     for uuid in uuids:
         if not _UUID.fullmatch(uuid):
             raise ScenarioError(f"expected 'MIG-' and a UUID, found {uuid!r}", key=key)

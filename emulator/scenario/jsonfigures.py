@@ -18,9 +18,12 @@ _ABSENT: Schema = {"const": "N/A", "description": "The product does not have it.
 
 _SCALARS: dict[type, Schema] = {
     int: integer(-(1 << 63), (1 << 64) - 1),
+    float: {**integer(-(1 << 63), (1 << 64) - 1), "type": "number"},
     str: {"type": "string"},
     bool: {"type": "boolean"},
 }
+
+_PLACE: Schema = {"pattern": f"^({tree.PLACES.pattern})$"}
 
 _WORD = 1 << 31  # of a CUDA device attribute
 
@@ -54,8 +57,9 @@ class Tree:
         """The same, in which the figures that most tests change may go by their short names."""
         device = self._table(Device)
         figures = device["properties"]
-        for short, path in SHORTCUTS.items():
-            found = self._find(figures, path) if len(path) > 1 else None
+        places = {short: path for short, path in SHORTCUTS.items() if len(path) > 1}
+        shortened = {short: self._find(figures, path) for short, path in places.items()}
+        for short, found in shortened.items():
             if found is not None:
                 figures[short] = any_of(figures[short], found) if short in figures else found
         return device
@@ -99,6 +103,8 @@ class Tree:
         """What may be written for a figure with a unit, or for one of certain words."""
         if isinstance(meaning, str):
             return self._define(meaning, quantity(meaning))
+        if isinstance(meaning, tree.Pattern):
+            return pattern(meaning.text, meaning.example)
         return {"enum": list(meaning)}
 
     def _rows(self, arguments: tuple[Any, ...]) -> Schema:
@@ -106,9 +112,16 @@ class Tree:
         if get_origin(kind) is None and issubclass(kind, Figures):
             hints = tree.names(kind)
             required = [name for name, hint in hints.items() if NoneType not in get_args(hint)]
-            return array(self._define(kind.__name__, self._table(kind) | {"required": required}))
+            row = self._table(kind)
+            rows = array(self._define(kind.__name__, row | {"required": required}))
+            return any_of(rows, self._places(kind)) if tree.is_placed(kind) else rows
         bounds = {"minItems": size, "maxItems": size} if size > 1 else {}
-        return array(self.figure(kind) or {}, **bounds)
+        kinds = [self.figure(argument) or {} for argument in dict.fromkeys(arguments)]
+        return array(any_of(*kinds) if len(kinds) > 1 else kinds[0], **bounds)
+
+    def _places(self, kind: type[Figures]) -> Schema:
+        """Some elements of a list, by their places."""
+        return table(self._define(f"{kind.__name__}.part", self._table(kind)), _PLACE)
 
 
 class Growths(Tree):
@@ -120,6 +133,8 @@ class Growths(Tree):
         """What may be written for a figure of this declared type; None: it is no number."""
         if NoneType in get_args(hint):
             return self.figure(_present(hint))
+        if get_origin(hint) is list and tree.is_placed(get_args(hint)[0]):
+            return self._places(get_args(hint)[0])
         if hint in (str, bool) or get_origin(hint) in (list, tuple):
             return None
         return super().figure(hint)

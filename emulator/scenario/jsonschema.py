@@ -17,7 +17,15 @@ from msgspec.structs import fields as fields_of
 from ..machine import DRIVERS
 from ..machine.words import WORDS
 from . import calls, checks, loader, times
-from .fields import CORRUPTIONS, EFFECTS, LONGEST_KERNEL_NAME, LONGEST_NAME, LONGEST_SERIAL
+from .fields import (
+    CHANGES,
+    CORRUPTIONS,
+    EFFECTS,
+    LARGEST_XID,
+    LONGEST_KERNEL_NAME,
+    LONGEST_NAME,
+    LONGEST_SERIAL,
+)
 from .jsonfigures import Growths, Tree, quantity
 from .jsonshapes import (
     Schema,
@@ -56,7 +64,7 @@ def json_schema(vocabulary: Vocabulary) -> Schema:
         "$defs": {
             "gpu": _struct(Gpu, _GPU),
             "fault": _struct(Fault, _FAULT) | _any_key(EFFECTS),
-            "change": _struct(Change, _CHANGE) | _any_key(("set", "add", "run")),
+            "change": _struct(Change, _CHANGE) | _any_key(CHANGES),
             "kernel": _struct(Kernel, _KERNEL),
             "copy": _copy(),
             "profile": words(profiles()),
@@ -164,6 +172,7 @@ _GPU: dict[str, Schema] = {
     "memory_used": quantity("bytes"),
     "temperature": quantity("celsius"),
     "power_usage": quantity("milliwatts"),
+    "load": any_of(quantity("percent", most=100), ref("figures.Load")),
     "utilization": quantity("percent", most=100),
     "failure": {"enum": list(WORDS["Failure"])},
     "figures": ref("figures"),
@@ -198,6 +207,7 @@ _CHANGE: dict[str, Schema] = {
     "device": one_or_more(ref("device")),
     "set": ref("changed"),
     "add": ref("grown"),
+    "xid": integer(1, LARGEST_XID),
     "run": _HOOK,
 }
 
@@ -222,6 +232,7 @@ _SCENARIO: dict[str, Schema] = {
     "clock": any_of({"enum": ["wall", "manual"]}, pattern(rf"{_NUMBER}x", "60x")),
     "loader": record({"nvml": _COPIES, "cuda": _COPIES}),
     "environment": table(text(), _VARIABLE),
+    "user": {"enum": list(WORDS["User"])},
     "gpus": array(ref("gpu")),
     "faults": array(ref("fault")),
     "changes": array(ref("change")),

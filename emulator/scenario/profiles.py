@@ -15,9 +15,12 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ..machine import DRIVERS
 from ..machine.drivers import branch
+from ..machine.topology import Topology
+from .checks import bus_id
 from .errors import ScenarioError, ScenarioFileError, UnknownNameError, nearest
 from .tree import check
 
@@ -29,14 +32,18 @@ _FOLDER = Path(__file__).with_name("gpus")
 class Links(Struct, frozen=True, forbid_unknown_fields=True):
     """NVLinks of the product: ``speed`` is MB/s in one direction.
 
-    ``switches`` are the bus ids of the NVSwitches that an HGX board connects them to, in turn;
-    without switches the links are down, as on a board without its bridge.
+    ``switches`` are the bus ids of the NVSwitches that an HGX board connects them to, in turn, or
+    "SWITCH" for those that the host does not see.
+    ``mesh`` says which GPUs they connect directly: for each place of ``Placement.bus_ids``, the
+    place that each link leads to, -1 for none. Without either the links are down, as on a board
+    without its bridge.
     """
 
     count: int
     version: int
     speed: int
     switches: tuple[str, ...] = ()
+    mesh: tuple[tuple[int, ...], ...] = ()
 
 
 class Placement(Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,6 +52,7 @@ class Placement(Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         first_driver: the release branch that first supports the product.
         bus_ids: where servers with this product have it, in NVML's order.
+        topology: what is at some of these bus ids, as figures of ``topology``.
         serial_prefix: how serial numbers begin; None for products that report none.
         modules: whether the GPUs are numbered modules of one baseboard.
         gsp_default_from: the release branch from which the product runs GSP firmware by default.
@@ -57,6 +65,7 @@ class Placement(Struct, frozen=True, forbid_unknown_fields=True):
     modules: bool = False
     gsp_default_from: int | None = None
     links: Links | None = None
+    topology: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 class Profile(Struct, frozen=True):
@@ -133,7 +142,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _profile(name: str, table: dict[str, Any]) -> Profile:
     description = table.pop("description")
-    placement = msgspec.convert(table.pop("placement"), Placement)
+    placement = _placement(table.pop("placement"))
     deltas = table.pop("driver", {})
     inherited = _architecture(table.pop("inherits"))
     return Profile(
@@ -143,6 +152,13 @@ def _profile(name: str, table: dict[str, Any]) -> Profile:
         figures=check(merge(inherited, table)),
         deltas={_branch(key): check(delta) for key, delta in deltas.items()},
     )
+
+
+def _placement(table: dict[str, Any]) -> Placement:
+    """Return how GPUs of a product are placed; what is at a bus id goes by its whole text."""
+    placement: Placement = msgspec.convert(table, Placement)
+    at = {bus_id(text): check(row, Topology) for text, row in placement.topology.items()}
+    return replace(placement, topology=at)
 
 
 @cache

@@ -6,6 +6,7 @@ import re
 from fractions import Fraction
 
 from .errors import ScenarioError
+from .times import UNITS as DURATIONS
 
 __all__ = ["BOUNDS", "EXAMPLES", "UNITS", "parse_quantity"]
 
@@ -24,6 +25,7 @@ UNITS: dict[str, dict[str, int]] = {
     "celsius": {"C": 1},
     "percent": {"%": 1},
     "microseconds": {"us": 1, "ms": 1000, "s": 1_000_000},
+    "nanoseconds": DURATIONS,
 }
 
 #: Kind -> the least and the most that the machine's fields and NVML's out-parameters hold. A fan
@@ -35,6 +37,7 @@ BOUNDS = {
     "celsius": (-273, 1000),
     "percent": (0, 255),
     "microseconds": (0, (1 << 63) - 1),
+    "nanoseconds": (0, (1 << 63) - 1),
 }
 
 EXAMPLES = {
@@ -44,6 +47,7 @@ EXAMPLES = {
     "celsius": "an integer of degrees Celsius, or '45 C'",
     "percent": "a percentage, an integer or '45 %'",
     "microseconds": "an integer of microseconds or a time such as '20 ms'",
+    "nanoseconds": "an integer of nanoseconds or a time such as '10 s'",
 }
 
 

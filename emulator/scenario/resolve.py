@@ -1,6 +1,7 @@
 """From a scenario to its plan: the flat JSON that code inside a foreign process reads.
 
     {"format": 2, "name": ..., "driver": "580.126.09", "cuda": 13000, "strict": false,
+     "user": null,
      "clock": {"rate": 1.0},
      "gpus": [{"index": 0, "name": ..., "memory": {"total": ...}, ...}],
      "faults": [{"name": "fault[0]", "library": "nvml", "functions": [...],
@@ -57,6 +58,7 @@ def resolve(scenario: Scenario, vocabulary: Vocabulary) -> dict[str, Any]:
         "driver": scenario.driver,
         "cuda": DRIVERS[scenario.driver],
         "strict": scenario.strict,
+        "user": scenario.user,
         "clock": {"rate": parse_rate(scenario.clock)},
         "gpus": gpus,
         "faults": faults,

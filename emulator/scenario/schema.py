@@ -41,7 +41,9 @@ class Gpu(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fields=Tr
         memory_used: bytes, or a size such as "512 MiB".
         temperature: of the GPU, in degrees Celsius.
         power_usage: milliwatts, or a power such as "312.5 W".
-        utilization: of the GPU, in percent.
+        load: how busy the GPU is, in percent, and all of its readings with it; or a table, see
+            ``emulator.machine.load.Load``.
+        utilization: the same as ``load`` in percent.
         failure: "lost", "reset_required" or "unplugged": what has become of it.
         figures: any other figure of the profile, in tables as the profile has them.
 
@@ -59,6 +61,7 @@ class Gpu(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fields=Tr
     memory_used: int | str | None = None
     temperature: int | str | None = None
     power_usage: int | str | None = None
+    load: int | str | Mapping[str, Any] | None = None
     utilization: int | str | None = None
     failure: str | None = None
     figures: dict[str, Any] = field(default_factory=dict)
@@ -145,6 +148,8 @@ class Change(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fields
         set: figures and their new values, in tables as a profile has them.
         add: figures, and by how much each grows (or, below zero, shrinks); memory in use stays
             between nothing and all there is, other figures at or above zero.
+        xid: the number of an Xid that the driver reports, 999 for one that it does not know: an
+            event for those who wait for it. It changes no figure.
         run: a Python function that is given the machine, or "file.py:function".
 
     Raises:
@@ -157,11 +162,12 @@ class Change(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fields
     device: int | str | Sequence[int | str] | None = None
     set: Mapping[str, Any] = field(default_factory=dict)
     add: Mapping[str, Any] = field(default_factory=dict)
+    xid: int | None = None
     run: str | Callable[..., Any] | None = None
 
     def __post_init__(self) -> None:
         fields.normalize(self, fields.CHANGE)
-        fields.check_effect(self, ("set", "add", "run"))
+        fields.check_effect(self, fields.CHANGES)
 
 
 class Kernel(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fields=True):
@@ -200,6 +206,8 @@ class Scenario(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fiel
         loader: library ("nvml", "cuda") -> the state that the dynamic loader finds it in: a word,
             a ``Loader``, or a list of them, one for each copy in the order of the search path.
         environment: variables set for the program, such as CUDA_VISIBLE_DEVICES.
+        user: "root", who may change the machine's modes, or "unprivileged"; if not given, who runs
+            the program.
         faults: in order: the first that fires decides.
         changes: what happens to the machine in the course of time.
         kernels: the Python functions of CUDA kernels.
@@ -217,6 +225,7 @@ class Scenario(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fiel
     clock: str = "wall"
     loader: Mapping[str, str | Loader | Sequence[str | Loader]] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    user: str | None = None
     gpus: Sequence[Gpu] = field(default=(), name="gpu")
     faults: Sequence[Fault] = field(default=(), name="fault")
     changes: Sequence[Change] = field(default=(), name="change")

@@ -8,30 +8,39 @@ from __future__ import annotations
 
 import re
 from types import NoneType, UnionType
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from ..machine import Device, Figures
 from ..machine.board import Board
 from ..machine.groups import modules
 from ..machine.pci import Pci
-from ..machine.words import WORDS
+from ..machine.words import PATTERNS, WORDS
 from . import checks
-from .errors import ScenarioError, UnknownNameError, nearest
+from .errors import ScenarioError, UnknownNameError, nearest, within
 from .quantities import UNITS, parse_quantity
 
-__all__ = ["ATTRIBUTE", "check", "names"]
+__all__ = ["ATTRIBUTE", "PLACES", "Pattern", "check", "is_placed", "names"]
 
-#: What the machine's annotations mean: its classes, units ("Bytes") and words ("Brand"), the last
-#: two as types that still know their unit or words.
+
+class Pattern(NamedTuple):
+    """What text of a kind matches, as a regular expression, and an example of it."""
+
+    text: str
+    example: str
+
+
+#: What the machine's annotations mean: its classes, units ("Bytes"), words ("Brand") and patterns
+#: ("CpuList"), the last three as types that still know their unit, words or pattern.
 _ANNOTATIONS = {
     **{name: kind for module in modules() for name, kind in vars(module).items()},
     **{unit.capitalize(): Annotated[int, unit] for unit in UNITS},
     **{kind: Annotated[str, words] for kind, words in WORDS.items()},
+    **{kind: Annotated[str, Pattern(*pattern)] for kind, pattern in PATTERNS.items()},
 }
 
 #: What the launcher decides for each device by itself, from its place in the scenario.
 _ASSIGNED: dict[type[Figures], set[str]] = {
-    Device: {"index", "minor_number", "uuid", "serial", "profile", "nvlinks"},
+    Device: {"index", "minor_number", "uuid", "serial", "profile"},
     Board: {"id"},
     Pci: {"domain", "bus", "device"},
 }
@@ -42,7 +51,12 @@ _ABSENT = (None, "N/A")
 #: CUdevice_attribute without its prefix; which of them exist is for the CUDA side to know.
 ATTRIBUTE = re.compile("[A-Z][A-Z0-9_]*")
 
-_KINDS: dict[type, str] = {int: "an integer", str: "a string", bool: "true or false"}
+#: Elements of a list, where a table has rows for some of them: by number, in a range, or all.
+PLACES = re.compile(r"\d{1,4}(-\d{1,4})?|all")
+
+_KINDS: dict[type, str] = {
+    **{int: "an integer", float: "a number", str: "a string", bool: "true or false"}
+}
 
 
 _known: dict[type[Figures], dict[str, Any]] = {}
@@ -88,7 +102,7 @@ def _convert(value: object, hint: Any) -> Any:
     if origin is Annotated:
         return _annotated(value, hint.__metadata__[0])
     if origin in (list, tuple):
-        return _sequence(value, arguments)
+        return _elements(value, arguments)
     if origin is dict:
         return _integers(value)
     if issubclass(hint, Figures):
@@ -96,10 +110,37 @@ def _convert(value: object, hint: Any) -> Any:
     return _scalar(value, hint)
 
 
-def _annotated(value: object, meaning: str | tuple[str, ...]) -> object:
-    """Return a value with a unit, by its kind, or one of certain words."""
+def _elements(value: object, arguments: tuple[Any, ...]) -> list[Any] | dict[str, Any]:
+    if isinstance(value, dict) and is_placed(arguments[0]):
+        return _places(value, arguments[0])
+    return _sequence(value, arguments)
+
+
+def is_placed(hint: Any) -> bool:
+    """Whether elements of this declared type may be spoken of by their places in the list."""
+    return isinstance(hint, type) and issubclass(hint, Figures) and hint.placed
+
+
+def _places(value: dict[Any, Any], group: type[Figures]) -> dict[str, Any]:
+    """Return what is different about some elements of a list: place -> figures."""
+    checked = {}
+    for place, row in value.items():
+        if not isinstance(place, str) or not PLACES.fullmatch(place):
+            problem = f"expected 'all', a number or a range such as '0-3', found {place!r}"
+            raise UnknownNameError(problem)
+        with within(place):
+            checked[place] = check(row, group)
+    return checked
+
+
+def _annotated(value: object, meaning: str | tuple[str, ...] | Pattern) -> object:
+    """Return a value with a unit, by its kind, or text: a certain word, or of a certain form."""
     if isinstance(meaning, str):
         return parse_quantity(value, meaning)
+    if isinstance(meaning, Pattern):
+        if not isinstance(value, str) or not re.fullmatch(meaning.text, value):
+            raise ScenarioError(f"expected text such as {meaning.example!r}, found {value!r}")
+        return value
     return checks.word(meaning)(value)
 
 
@@ -108,7 +149,8 @@ def _sequence(value: object, arguments: tuple[Any, ...]) -> list[Any]:
         raise ScenarioError(f"expected a list, found {value!r}")
     if len(arguments) > 1 and len(value) != len(arguments):
         raise ScenarioError(f"expected {len(arguments)} entries, found {value!r}")
-    return [_item(index, item, arguments[0]) for index, item in enumerate(value)]
+    hints = arguments if len(arguments) > 1 else arguments * len(value)
+    return [_item(index, item, hints[index]) for index, item in enumerate(value)]
 
 
 def _item(index: int, item: object, hint: Any) -> Any:
@@ -144,10 +186,11 @@ def _integers(value: object) -> dict[str, int]:
 
 
 def _scalar(value: object, kind: type) -> object:
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+    expected = (int, float) if kind is float else kind
+    if not isinstance(value, expected) or (kind is not bool and isinstance(value, bool)):
         raise ScenarioError(f"expected {_KINDS[kind]}, found {value!r}")
-    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
-        raise ScenarioError(f"expected an integer of 64 bits, found {value!r}")
+    if isinstance(value, (int, float)) and not -(1 << 63) <= value < 1 << 64:
+        raise ScenarioError(f"expected {_KINDS[kind]} of 64 bits, found {value!r}")
     if isinstance(value, str) and not value.isprintable():
         raise ScenarioError(f"expected printable text in one line, found {value!r}")
     return value
