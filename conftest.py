@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from emulator import Scenario, Testbed
+from emulator import Scenario, Testbed, plans
+from emulator.vocabulary import handlers
 
 pytest_plugins = ["pytester"]
 
@@ -101,6 +102,15 @@ def _end(process: subprocess.Popen[str]) -> None:
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None:
                 pipe.close()
+
+
+@pytest.fixture
+def no_unit_count(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As if nobody had written a handler for nvmlUnitGetCount."""
+    plans.placed.cache_clear()
+    monkeypatch.delitem(handlers()["nvml"], "nvmlUnitGetCount")
+    yield
+    plans.placed.cache_clear()
 
 
 @pytest.fixture

@@ -12,9 +12,11 @@ nox.options.reuse_existing_virtualenvs = True
 
 CACHE = Path(__file__).parent / ".cache"
 DRIVERS = CACHE / "drivers"  # real libraries and nvidia-smi, from Debian's packages
+PROGRAMS = CACHE / "programs"  # monitors, from Debian's packages
 
 # Versions that go together, and with the drivers of CUDA 12.4 to 13.0.
 CUDA_CLIENTS = ("numba-cuda[cu12]==0.30.4", "cuda-bindings==12.9.7", "cuda-core[cu12]==1.2.2")
+MONITORS = ("gpustat==1.1.1", "nvitop==1.7.2", "glances==4.5.8", "py3nvml==0.2.7", "pyte==0.8.2")
 NUMBA_TESTS = ("cffi", "filecheck", "psutil", "pytest")  # what numba-cuda's own tests import
 
 
@@ -85,6 +87,18 @@ def real(session: nox.Session) -> None:
 
 
 @nox.session
+def clients(session: nox.Session) -> None:
+    """gpustat, nvitop, glances, py3smi, nvtop and btop on emulated GPUs (downloads them)."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "stubs.generate", "programs", str(PROGRAMS))
+    folder = Path(session.create_tmp()) / "clients" / "bin"
+    session.run("python", "-m", "venv", str(folder.parent))
+    session.run(str(folder / "pip"), "install", "-q", *MONITORS, external=True)
+    environment = os.environ | {"NVEMU_MONITORS": f"{folder}{os.pathsep}{PROGRAMS / 'bin'}"}
+    session.run("pytest", "tests/clients/test_monitors.py", *session.posargs, env=environment)
+
+
+@nox.session
 def cuda_clients(session: nox.Session) -> None:
     """numba-cuda, cuda-bindings and cuda.core on emulated GPUs (downloads them)."""
     session.install("-e", ".[test]")
@@ -107,6 +121,9 @@ def oracle(session: nox.Session) -> None:
     session.install("-e", ".[test]")
     session.run("python", "-m", "stubs.generate", "drivers", str(DRIVERS))
     session.run("python", "tests/conformance/oracle.py", str(DRIVERS))
+    session.run("python", "-m", "stubs.generate", "files", "--check", "--descriptions")
+    environment = os.environ | {"NVEMU_HEADERS": str(CACHE / "headers")}
+    session.run("pytest", "tests/conformance/test_layouts.py", env=environment)
 
 
 @nox.session

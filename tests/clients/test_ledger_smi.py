@@ -80,7 +80,7 @@ class Session:
 
 @pytest.fixture(params=DRIVERS)
 def scenario(request: pytest.FixtureRequest) -> Scenario:
-    return Scenario(driver=request.param, gpus=[Gpu("t4", count=2)])
+    return Scenario(driver=request.param, gpus=[Gpu("t4", count=2, utilization=80)], user="root")
 
 
 @pytest.fixture
@@ -119,3 +119,31 @@ def test_the_plain_view_has_it(scenario: Scenario, session: Session) -> None:
     assert sys.executable.endswith(name.lstrip("."))
     session.kill()
     assert "No running processes found" in session.view()
+
+
+def test_its_shares_are_monitored_while_it_lives(scenario: Scenario, session: Session) -> None:
+    busy, idle = session.view("pmon", "-c", "1").splitlines()[2:]
+    assert busy.split()[:4] == ["0", str(session.program.pid), "C", "80"]
+    assert idle.split()[:4] == ["1", "-", "-", "-"]
+    session.kill()
+    assert str(session.program.pid) not in session.view("pmon", "-c", "1")
+
+
+def accounted(session: Session) -> list[list[str]]:
+    """Process id, GPU utilisation and most memory of the accounts, on whatever GPU they are."""
+    query = "--query-accounted-apps=pid,gpu_utilization,max_memory_usage"
+    view = session.view(query, "--format=csv,noheader,nounits")
+    return [line.split(", ") for line in view.splitlines()]
+
+
+def test_its_account_is_kept_when_it_is_killed(scenario: Scenario, session: Session) -> None:
+    pid, most = str(session.program.pid), str(held(scenario))
+    session.view("-am", "1")
+    assert accounted(session) == [[pid, "80", most]]
+    session.kill()
+    assert accounted(session) == [[pid, "80", most]]
+    view = session.view("-q", "-d", "ACCOUNTING")
+    assert re.findall(r"Is Running\s+: (\d)", view) == ["0"]
+    assert re.findall(r"Accounting Mode\s+: (\w+)", view) == ["Enabled", "Enabled"]
+    session.view("-caa")
+    assert accounted(session) == []

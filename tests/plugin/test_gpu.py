@@ -235,43 +235,46 @@ def test_a_failure_shows_the_last_calls(suite: Suite) -> None:
 def test_a_strict_scenario_fails_the_test(suite: Suite) -> None:
     result = suite(
         """
+        from emulator import vocabulary
+
+        del vocabulary.handlers()["nvml"]["nvmlUnitGetCount"]  # as if nobody had written it
         pytestmark = pytest.mark.gpu_scenario(strict=True)
-        DESTROY = (
+        UNITS = (
             "import ctypes; L = ctypes.CDLL('libnvidia-ml.so.1'); L.nvmlInit_v2();"
-            " L.nvmlComputeInstanceDestroy(None)"
+            " L.nvmlUnitGetCount(None)"
         )
 
-        def destroy():
+        def count_units():
             nvml = ctypes.CDLL("libnvidia-ml.so.1")
             nvml.nvmlInit_v2()
-            nvml.nvmlComputeInstanceDestroy(None)
+            nvml.nvmlUnitGetCount(None)
 
         def test_here(gpu):
-            destroy()
+            count_units()
 
         def test_in_a_program(gpu):
-            assert gpu.run([sys.executable, "-c", DESTROY]).returncode == 0
+            assert gpu.run([sys.executable, "-c", UNITS]).returncode == 0
 
         @pytest.fixture
         def late(gpu):
             yield
-            destroy()
+            count_units()
 
         def test_passes(late):
             assert count() == 1
 
         def test_ends_with_the_scenario(gpu):
-            destroy()
+            count_units()
             with pytest.raises(emulator.EmulationError, match="no handler answers"):
                 gpu.play("default")
 
         def test_fails_anyway(gpu):
-            destroy()
+            count_units()
             assert count() == 8
         """
     )
     result.assert_outcomes(failed=3, passed=2, errors=1)
-    text = "strict scenario: no handler answers nvmlComputeInstanceDestroy"
+    text = "strict scenario: no handler answers nvmlUnitGetCount"
     result.stdout.fnmatch_lines(
         ["*ERROR at teardown of test_passes*", text, "*test_here*", text, "*[[]no handler[]]"]
     )

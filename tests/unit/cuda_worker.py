@@ -100,6 +100,27 @@ def processes(device: int) -> list[list[int]]:
     return sorted([process.pid, process.usedGpuMemory] for process in found)
 
 
+def keep_accounts(device: int, on: int) -> None:
+    """Switch accounting on, or off."""
+    pynvml.nvmlDeviceSetAccountingMode(pynvml.nvmlDeviceGetHandleByIndex(device), on)
+
+
+def forget_accounts(device: int) -> None:
+    """Clear the accounts of processes that have ended."""
+    pynvml.nvmlDeviceClearAccountingPids(pynvml.nvmlDeviceGetHandleByIndex(device))
+
+
+def accounts(device: int) -> dict[int, dict[str, int]]:
+    """The accounts of a device, by process id."""
+    handle = pynvml.nvmlDeviceGetHandleByIndex(device)
+    found = {}
+    for pid in pynvml.nvmlDeviceGetAccountingPids(handle):
+        stats = pynvml.nvmlDeviceGetAccountingStats(handle, pid)
+        names = ("maxMemoryUsage", "time", "startTime", "isRunning", "gpuUtilization")
+        found[pid] = {name: getattr(stats, name) for name in names}
+    return found
+
+
 def answer(name: str, *arguments: Any) -> dict[str, Any]:
     """What a call gives."""
     try:

@@ -284,18 +284,29 @@ class TestFailures:
         with Emulation(Scenario(gpus=TWO)) as emulation:
             pynvml.nvmlInit()
             handle = pynvml.nvmlDeviceGetHandleByIndex(1)
-            for failure, error in (
-                ("lost", pynvml.NVMLError_GpuIsLost),
-                ("reset_required", pynvml.NVMLError_ResetRequired),
-            ):
-                emulation.control.set(1, failure=failure)
-                assert pynvml.nvmlDeviceGetCount() == 2
-                with pytest.raises(error):
-                    pynvml.nvmlDeviceGetName(handle)
-                with pytest.raises(error):
-                    pynvml.nvmlDeviceGetHandleByIndex(1)
+            emulation.control.set(1, failure="lost")
+            assert pynvml.nvmlDeviceGetCount() == 2
+            with pytest.raises(pynvml.NVMLError_GpuIsLost):
+                pynvml.nvmlDeviceGetName(handle)
+            with pytest.raises(pynvml.NVMLError_GpuIsLost):
+                pynvml.nvmlDeviceGetHandleByIndex(1)
             emulation.control.restore(1)
             assert pynvml.nvmlDeviceGetName(handle) == "Tesla T4"
+
+    def test_one_that_needs_a_reset_says_what_the_driver_knows_of_it(
+        self, nvml: Callable[..., Any]
+    ) -> None:
+        import pynvml
+
+        with Emulation(Scenario(gpus=TWO)) as emulation:
+            pynvml.nvmlInit()
+            emulation.control.set(1, failure="reset_required")
+            handle = pynvml.nvmlDeviceGetHandleByIndex(1)
+            assert pynvml.nvmlDeviceGetName(handle) == "Tesla T4"
+            assert pynvml.nvmlDeviceGetMemoryInfo(handle).total > 0
+            for read in (pynvml.nvmlDeviceGetPowerUsage, pynvml.nvmlDeviceGetUtilizationRates):
+                with pytest.raises(pynvml.NVMLError_ResetRequired):
+                    read(handle)
 
     def test_an_unplugged_gpu_is_gone_after_the_next_init(self) -> None:
         import pynvml

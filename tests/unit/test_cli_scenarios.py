@@ -35,7 +35,7 @@ class TestList:
     def test_has_every_scenario_and_profile_with_its_description(self, nvemu: Nvemu) -> None:
         rows = nvemu("scenarios", "list").stdout.splitlines()
         listed = dict(row.split(maxsplit=1) for row in rows if row.startswith("  "))
-        assert listed == names().scenarios | names().profiles
+        assert listed == names().scenarios | names().systems | names().profiles
 
     @pytest.mark.parametrize(
         ("name", "heading"),
@@ -54,12 +54,24 @@ class TestList:
         assert found.splitlines()[0] == heading
 
     @pytest.mark.parametrize(
+        ("name", "heading"),
+        [("dgx-a100", "Systems, whole machines"), ("t4", "GPU profiles")],
+    )
+    def test_systems_and_profiles_have_their_own_lists(
+        self, nvemu: Nvemu, name: str, heading: str
+    ) -> None:
+        sections = nvemu("scenarios", "list").stdout.split("\n\n")
+        (found,) = (s for s in sections if any(r.startswith(f"  {name} ") for r in s.split("\n")))
+        assert found.startswith(heading)
+
+    @pytest.mark.parametrize(
         ("texts", "expected"),
         [
             (["MIG"], {"mig-enabled-no-instances", "mig-insufficient-permissions"}),
             (["cuInit*803"], {"library-version-mismatch"}),
             (["nvmlInit", "Mismatch"], {"library-version-mismatch"}),
-            (["Turing"], {"t4"}),
+            (["RTX A5000"], {"rtx-a5000"}),
+            (["laptop", "no fans"], {"laptop-rtx-4070"}),
         ],
     )
     def test_finds_texts_in_names_and_descriptions(
@@ -87,7 +99,7 @@ class TestList:
 
 
 class TestShow:
-    @pytest.mark.parametrize("name", names().scenarios)
+    @pytest.mark.parametrize("name", names().scenarios | names().systems)
     def test_a_scenario_is_toml_to_start_from(self, name: str) -> None:
         text = CliRunner().invoke(command, ["show", name]).stdout
         assert loads(text, name=name) == load(name)

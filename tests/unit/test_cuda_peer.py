@@ -14,8 +14,8 @@ from emulator import Gpu, Machine, Scenario
 RANK, ACCESS, ATOMICS, ARRAYS, PARTIAL = range(1, 6)
 ADD, CAS, EXCHANGE = 0, 9, 8
 
-#: By PCI bus id: two on NVLink, two GeForce, one on PCI Express.
-H100, OTHER_H100, GEFORCE, OTHER_GEFORCE, T4 = range(5)
+#: By PCI bus id: two on NVLink, two GeForce, two on PCI Express.
+H100, OTHER_H100, GEFORCE, OTHER_GEFORCE, T4, OTHER_T4 = range(6)
 
 
 @pytest.fixture
@@ -25,8 +25,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     atomics = {"pci": {"atomics_outbound": ["FETCHADD_32", "FETCHADD_64", "CAS_128"]}}
     products = ["h100-sxm5-80gb"] * 2 + ["rtx-4090"] * 2
     gpus = [Gpu(name, pci_bus_id=f"00000000:0{i}:00.0") for i, name in enumerate(products, 1)]
-    last = Gpu("t4", pci_bus_id="00000000:09:00.0", figures=atomics)
-    with emulator.emulate(Scenario(gpus=[*gpus, last])) as machine:
+    last = [Gpu("t4", pci_bus_id=f"00000000:0{i}:00.0", figures=atomics) for i in (8, 9)]
+    with emulator.emulate(Scenario(gpus=[*gpus, *last])) as machine:
         yield machine
 
 
@@ -46,7 +46,8 @@ def enter(client: Client, device: int) -> c_size_t:
     ("one", "other", "expected"),
     [
         (H100, OTHER_H100, [0, 1, 1, 1, 0]),
-        (H100, T4, [1, 1, 0, 1, 0]),
+        (T4, OTHER_T4, [1, 1, 0, 1, 0]),
+        (H100, T4, [0, 0, 0, 0, 0]),  # of different chips
         (GEFORCE, OTHER_GEFORCE, [0, 0, 0, 0, 0]),
     ],
 )
@@ -78,7 +79,7 @@ def capabilities(client: Client, function: str, *devices: int) -> list[int]:
 def test_atomics_over_nvlink_and_pci_express(client: Client) -> None:
     name = "cuDeviceGetP2PAtomicCapabilities"
     assert capabilities(client, name, H100, OTHER_H100) == [31, 26, 26]
-    assert capabilities(client, name, H100, T4) == [0, 0, 0]
+    assert capabilities(client, name, T4, OTHER_T4) == [0, 0, 0]
 
 
 def test_atomics_in_the_host_s_memory(client: Client) -> None:

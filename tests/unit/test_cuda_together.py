@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +22,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from workers import RefusedError, Worker
 
 from emulator import Gpu, Machine, Scenario, Testbed
 from emulator.plans import plan_of
@@ -35,7 +32,6 @@ MIB = 1 << 20
 SCENARIO = Scenario(gpus=[Gpu("t4", count=DEVICES, memory_used="1 GiB")])
 #: What a context takes on each device.
 CONTEXT = [device.context_memory for device in Machine(plan_of(SCENARIO)).devices]
-WORKER = Path(__file__).with_name("cuda_worker.py")
 
 SETTINGS = settings(
     max_examples=40 if "NVEMU_STRESS" in os.environ else 4,
@@ -46,47 +42,6 @@ SETTINGS = settings(
     suppress_health_check=list(HealthCheck),
     phases=[Phase.generate, Phase.shrink],
 )
-
-
-class RefusedError(Exception):
-    """A call in a worker did not succeed; its text is the status."""
-
-
-class Worker:
-    """A process of the testbed that makes calls for the test."""
-
-    def __init__(self, testbed: Testbed) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, str(WORKER)],
-            env=testbed.environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.pid = self.process.pid
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        """A function of the worker's module."""
-
-        def call(*arguments: object) -> Any:
-            assert self.process.stdin is not None
-            assert self.process.stdout is not None
-            self.process.stdin.write(json.dumps([name, *arguments]) + "\n")
-            self.process.stdin.flush()
-            answer = json.loads(self.process.stdout.readline())
-            if "error" in answer:
-                raise RefusedError(answer["error"])
-            return answer["value"]
-
-        return call
-
-    def end(self, number: int | None = None) -> None:
-        """Let it end by itself, or by a signal."""
-        if number is None:
-            self.process.communicate(timeout=30)
-        else:
-            self.process.send_signal(number)
-            self.process.communicate(timeout=30)
 
 
 class Held:

@@ -143,13 +143,13 @@ def test_built_in_failures(scenario: str) -> None:
         assert ctypes.CDLL("libcuda.so.1").cuInit(0) == cuda
 
 
-def test_a_strict_scenario_names_what_nobody_answers() -> None:
+def test_a_strict_scenario_names_what_nobody_answers(no_unit_count: None) -> None:
     def program() -> None:
         with emulator.emulate(Scenario(gpus=[Gpu("t4")], strict=True)):
             pynvml.nvmlInit()
-            ctypes.CDLL("libnvidia-ml.so.1").nvmlComputeInstanceDestroy(None)
+            ctypes.CDLL("libnvidia-ml.so.1").nvmlUnitGetCount(None)
 
-    with pytest.raises(EmulationError, match="no handler answers nvmlComputeInstanceDestroy"):
+    with pytest.raises(EmulationError, match="no handler answers nvmlUnitGetCount"):
         program()
 
 

@@ -16,8 +16,8 @@ import pynvml
 import pytest
 
 from emulator import Emulation, Fault, Gpu, Scenario, ScenarioError, Testbed
+from emulator.machine.chance import chance
 from emulator.plans import plan_of
-from emulator.runtime.faults import draw
 
 Done = subprocess.CompletedProcess[str]
 RunIn = Callable[..., Done]
@@ -126,7 +126,7 @@ class TestWhichCalls:
         assert 30 < hits(1).count(15) < 90
 
     def test_chance_is_even(self) -> None:
-        drawn = [draw(seed, count) for seed in range(20) for count in range(500)]
+        drawn = [chance(seed, count) for seed in range(20) for count in range(500)]
         assert all(0 <= number < 1 for number in drawn)
         assert abs(sum(drawn) / len(drawn) - 0.5) < 0.01
 

@@ -41,6 +41,8 @@ def gpu(index: int = 0, mode: str = "DEFAULT", instances: int = 0) -> SimpleName
         places=places,
         instance=lambda place: None,
         processes=[],
+        accounting=SimpleNamespace(enabled=False),
+        utilization=SimpleNamespace(gpu=50, memory=20),
     )
 
 

@@ -14,8 +14,11 @@ from cuda_client import Client, refused
 import emulator
 from emulator import Change, Gpu, Machine, Scenario, ScenarioError
 from emulator.machine.drivers import NEWEST
-from emulator.machine.mig import PRODUCTS
+from emulator.machine.mig import profiles as kinds
+from emulator.machine.mig import whole
+from emulator.machine.migproducts import PRODUCTS
 from emulator.plans import plan_of
+from emulator.scenario import profiles
 from emulator.testbed import running
 
 A100, H100 = "a100-sxm4-80gb", "h100-sxm5-80gb"
@@ -47,21 +50,21 @@ def started() -> Client:
 class TestPartitions:
     def test_each_has_a_place_and_ids_that_follow_from_it(self):
         [device] = machine_of(divided("1g.10gb", "3g.40gb", "2g.20gb")).devices
-        found = [(each.label, each.gpu_instance) for each in device.partitions]
+        found = [(each.label, each.gpu_instance.id) for each in device.partitions]
         assert found == [("3g.40gb", 1), ("2g.20gb", 5), ("1g.10gb", 13)]
 
     def test_seven_of_the_smallest(self):
         [device] = machine_of(divided(*["1g.10gb"] * 7)).devices
-        assert [each.gpu_instance for each in device.partitions] == list(range(7, 14))
+        assert [each.gpu_instance.id for each in device.partitions] == list(range(7, 14))
         assert {each.memory.total for each in device.partitions} == {9728 * MIB}
         assert {each.processor.multiprocessors for each in device.partitions} == {14}
 
     def test_compute_instances_share_a_gpu_instance(self):
-        row = {"profile": "3g.40gb", "compute_slices": [1, 2]}
+        row = {"profile": "3g.40gb", "compute": [{"slices": 1}, {"slices": 2}]}
         [device] = machine_of(divided(row)).devices
         one, two = device.partitions
         assert (one.label, two.label) == ("1c.3g.40gb", "2c.3g.40gb")
-        assert (one.compute_instance, two.compute_instance) == (0, 1)
+        assert (one.id, two.id) == (0, 1)
         assert one.memory is two.memory
         assert [each.processor.multiprocessors for each in (one, two)] == [14, 28]
 
@@ -72,7 +75,7 @@ class TestPartitions:
         assert first[0].uuid != first[1].uuid
         assert first[0].uuid[18] == "5"
         uuid = "MIG-01234567-89ab-5def-8123-456789abcdef"
-        [device] = machine_of(divided({"profile": "1g.10gb", "uuids": [uuid]})).devices
+        [device] = machine_of(divided({"profile": "1g.10gb", "compute": [{"uuid": uuid}]})).devices
         assert device.partitions[0].uuid == uuid
 
     def test_what_it_does_not_have_of_its_own_is_the_gpu_s(self):
@@ -86,7 +89,7 @@ class TestPartitions:
     def test_the_largest_leaves_room_for_the_others(self):
         """The user guide's 3-2-1-1 geometry."""
         [device] = machine_of(divided("3g.40gb", "2g.20gb", "1g.10gb", "1g.10gb")).devices
-        found = [(each.label, each.gpu_instance) for each in device.partitions]
+        found = [(each.label, each.gpu_instance.id) for each in device.partitions]
         assert found == [("3g.40gb", 2), ("2g.20gb", 3), ("1g.10gb", 9), ("1g.10gb", 10)]
 
     @pytest.mark.parametrize("product", [A100, H100])
@@ -98,13 +101,36 @@ class TestPartitions:
         [device] = machine_of(Gpu(A100)).devices
         assert device.partitions == []
 
+    def test_places_and_ids_may_be_given(self):
+        rows = [
+            {"profile": "1g.10gb", "start": 2},
+            {"profile": "3g.40gb", "id": 1, "compute": [{"slices": 1, "start": 2, "id": 4}]},
+        ]
+        [device] = machine_of(divided(*rows)).devices
+        found = [(each.ids, each.gpu_instance.start, each.start) for each in device.partitions]
+        assert found == [((1, 4), 4, 2), ((9, 0), 2, 0)]
+
+    def test_of_what_stays_object_and_seat_stay(self):
+        [device] = machine_of(divided("2g.20gb", "1g.10gb")).devices
+        before = {each.ids: (each, each.place) for each in device.partitions}
+        device.mig.instances = [{"profile": "1g.10gb"}]  # type: ignore[list-item]
+        [partition] = device.partitions
+        assert before[partition.ids] == (partition, partition.place)
+
+    def test_one_that_is_gone_is_lost(self):
+        [device] = machine_of(divided("1g.10gb")).devices
+        [partition] = device.partitions
+        assert partition.failure is None
+        device.mig.instances = []
+        assert partition.failure == "lost"
+
     def test_a_change_can_make_instances(self):
         [device] = machine_of(divided("1g.10gb")).devices
         device.mig.instances = [{"profile": "7g.80gb"}]  # type: ignore[list-item]
         assert [each.label for each in device.partitions] == ["7g.80gb"]
 
     @pytest.mark.parametrize("product", PRODUCTS)
-    def test_the_tables_are_consistent(self, product: tuple[str, str]):
+    def test_the_tables_are_consistent(self, product: str):
         profiles = PRODUCTS[product]
         slices = max(profile.size for profile in profiles)
         for profile in profiles:
@@ -120,8 +146,18 @@ class TestPartitions:
         (lambda: divided("1g.10gb", product="t4"), "t4 has no MIG profiles"),
         (lambda: divided("3g.40gb", "3g.40gb", "1g.10gb"), "no room for"),
         (lambda: divided(*["1g.10gb+me"] * 2), "at most 1 of 1g.10gb\\+me, found 2"),
-        (lambda: divided({"profile": "3g.40gb", "compute_slices": [2, 2]}), "3 in all"),
-        (lambda: divided({"profile": "3g.40gb", "uuids": ["MIG-1"]}), "'MIG-' and a UUID"),
+        (lambda: divided({"profile": "2g.20gb", "start": 1}), "start at 0, 2, 4, found 1"),
+        (lambda: divided(*[{"profile": "1g.10gb", "start": 1}] * 2), "no room for"),
+        (lambda: divided("1g.10gb", {"profile": "1g.10gb", "id": 13}), "ids of their own"),
+        (
+            lambda: divided({"profile": "2g.20gb", "compute": [{"slices": 1, "start": 2}]}),
+            "side by side in the 2 slices",
+        ),
+        (lambda: divided({"profile": "3g.40gb", "compute": [{"slices": 2}] * 2}), "3 in all"),
+        (
+            lambda: divided({"profile": "3g.40gb", "compute": [{"uuid": "MIG-1"}]}),
+            "'MIG-' and a UUID",
+        ),
         (
             lambda: Gpu(A100, figures={"mig": {"instances": [{"profile": "1g.10gb"}]}}),
             "MIG is off",
@@ -155,7 +191,7 @@ class TestCuda:
             assert names == [h100.name, *(f"{a100.name} MIG {x}" for x in ("2g.20gb", "1g.10gb"))]
 
     def test_of_compute_instances_that_share_one_the_first(self, play):
-        with play(divided({"profile": "3g.40gb", "compute_slices": [1, 2]})):
+        with play(divided({"profile": "3g.40gb", "compute": [{"slices": 1}, {"slices": 2}]})):
             assert started().names() == ["NVIDIA A100-SXM4-80GB MIG 1c.3g.40gb"]
 
     def test_without_instances_there_is_no_device(self, play):
@@ -172,7 +208,7 @@ class TestCuda:
         with play(divided("1g.10gb", "2g.20gb")) as machine:
             [device] = machine.devices
             two = device.partitions[1]
-            name = f"MIG-{device.uuid}/{two.gpu_instance}/{two.compute_instance}"
+            name = "MIG-{}/{}/{}".format(device.uuid, *two.ids)
             monkeypatch.setenv("CUDA_VISIBLE_DEVICES", name)
             assert started().names() == [two.name]
 
@@ -209,7 +245,7 @@ class TestCuda:
             assert machine.ledger.held(device.partitions[1]) == 0
             assert machine.ledger.held(device) == total.value
             [process] = machine.ledger.processes(device)
-            assert (process.gpu_instance, process.compute_instance) == (7, 0)
+            assert (process.gpu_instance, process.compute_instance) == (11, 0)
             client.cuCtxDestroy_v2(c_size_t(context))
             assert machine.ledger.held(device) == 0
 
@@ -242,3 +278,15 @@ class TestBeforeR570:
         gpu = divided("1g.10gb", "2g.20gb")
         uuids = [each.uuid for each in machine_of(gpu).devices[0].partitions]
         assert self.names(monkeypatch, gpu, value=",".join(reversed(uuids))) == ["1g.10gb"]
+
+
+@pytest.mark.parametrize("name", profiles.profiles())
+def test_what_a_product_is_divided_into_is_the_product(name: str):
+    figures = profiles.profile(name).figures
+    most = figures.get("mig", {}).get("max_instances")
+    if most is not None:
+        everything = whole(kinds(name))
+        total = figures["memory"]["total"]
+        assert most == everything.slices
+        assert 0.9 * total < everything.memory <= total
+        assert everything.multiprocessors <= figures["processor"]["multiprocessors"]

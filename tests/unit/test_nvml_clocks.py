@@ -61,7 +61,7 @@ class TestApplicationClocks:
 def test_locked_clocks():
     with playing(H100) as (machine, [handle]):
         pynvml.nvmlDeviceSetGpuLockedClocks(handle, 345, 1200)
-        assert machine.devices[0].clocks.graphics.locked == (345, 1200)
+        assert machine.devices[0].clocks.graphics.locked == [345, 1200]
         pynvml.nvmlDeviceResetGpuLockedClocks(handle)
         assert machine.devices[0].clocks.graphics.locked is None
         with refused("INVALID_ARGUMENT"):
@@ -113,5 +113,7 @@ class TestPerformance:
         with playing(Gpu(H100, figures={"clocks": {"event_counters": counters}})) as (_, [handle]):
             violation = pynvml.nvmlDeviceGetViolationStatus(handle, pynvml.NVML_PERF_POLICY_POWER)
             assert violation.violationTime == 5_000_000
-            with refused("NOT_SUPPORTED"):
-                pynvml.nvmlDeviceGetViolationStatus(handle, pynvml.NVML_PERF_POLICY_RELIABILITY)
+            policy = pynvml.NVML_PERF_POLICY_TOTAL_APP_CLOCKS
+            assert pynvml.nvmlDeviceGetViolationStatus(handle, policy).violationTime == 5_000_000
+            with refused("INVALID_ARGUMENT"):
+                pynvml.nvmlDeviceGetViolationStatus(handle, 6)

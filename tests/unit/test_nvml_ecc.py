@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+from typing import Any
 
 import pynvml
 import pytest
+from nvml_asking import code, struct
 from nvml_client import A100, H100, RTX_4090, T4, playing, refused
 
 from emulator import Gpu
+from emulator.nvml import api
 
 CORRECTED, UNCORRECTED = 0, 1
 VOLATILE, AGGREGATE = 0, 1
@@ -19,6 +22,12 @@ ERRORS = {
     "aggregate": {"dram_uncorrectable": 4, "sram_uncorrectable_parity": 8},
 }
 BROKEN = Gpu(H100, figures={"ecc": ERRORS})
+V100, B200 = "v100-sxm2-16gb", "b200-180gb"
+
+SRAM_ERROR = {
+    **dict.fromkeys(("unit", "sublocation", "extended_location"), 0),
+    **{"location": 3, "address": 0x1F, "parity": True, "count": 2},
+}
 
 
 class TestMode:
@@ -56,6 +65,30 @@ class TestCounts:
                 handle, CORRECTED, VOLATILE, pynvml.NVML_MEMORY_LOCATION_L1_CACHE
             )
 
+    def test_until_volta_each_memory_is_counted_apart(self):
+        counts = {"l1_cache_uncorrectable": 2, "register_file_uncorrectable": 4}
+        figures = {"ecc": {"volatile": {**counts, "cbu_uncorrectable": 8}}}
+        with playing(Gpu(V100, figures=figures)) as (_, [handle]):
+            count = pynvml.nvmlDeviceGetMemoryErrorCounter
+            locations = {
+                pynvml.NVML_MEMORY_LOCATION_L1_CACHE: 2,
+                pynvml.NVML_MEMORY_LOCATION_REGISTER_FILE: 4,
+                pynvml.NVML_MEMORY_LOCATION_CBU: 8,
+                DRAM: 0,
+            }
+            for location, expected in locations.items():
+                assert count(handle, UNCORRECTED, VOLATILE, location) == expected
+            with refused("NOT_SUPPORTED"):
+                count(handle, UNCORRECTED, VOLATILE, SRAM)
+            assert pynvml.nvmlDeviceGetTotalEccErrors(handle, UNCORRECTED, VOLATILE) == 14
+            found = pynvml.nvmlDeviceGetDetailedEccErrors(handle, UNCORRECTED, VOLATILE)
+            assert (found.l1Cache, found.registerFile, found.deviceMemory) == (2, 4, 0)
+
+    def test_in_the_older_struct_the_sram_is_the_l2_cache(self):
+        with playing(BROKEN) as (_, [handle]):
+            found = pynvml.nvmlDeviceGetDetailedEccErrors(handle, CORRECTED, VOLATILE)
+            assert (found.l1Cache, found.l2Cache, found.deviceMemory) == (0, 2, 1)
+
     def test_sram_in_detail(self):
         with playing(BROKEN) as (_, [handle]):
             found = pynvml.c_nvmlEccSramErrorStatus_v1_t()
@@ -69,9 +102,54 @@ class TestCounts:
             assert pynvml.nvmlDeviceGetTotalEccErrors(handle, CORRECTED, VOLATILE) == 0
             assert pynvml.nvmlDeviceGetTotalEccErrors(handle, UNCORRECTED, AGGREGATE) == 12
 
+    def test_where_errors_arose_is_forgotten_with_the_aggregate_counts(self):
+        figures = {"ecc": {"sram_sources": {"sm": 3}, "sram_errors": [SRAM_ERROR]}}
+        with playing(Gpu(B200, figures=figures)) as (machine, [handle]):
+            pynvml.nvmlDeviceClearEccErrorCounts(handle, VOLATILE)
+            assert machine.devices[0].ecc.sram_sources.sm == 3
+            pynvml.nvmlDeviceClearEccErrorCounts(handle, AGGREGATE)
+            assert machine.devices[0].ecc.sram_sources.sm == 0
+            assert machine.devices[0].ecc.sram_errors == []
+
     def test_there_are_none_while_ecc_is_off(self):
         with playing(RTX_4090) as (_, [handle]), refused("NOT_SUPPORTED"):
             pynvml.nvmlDeviceGetTotalEccErrors(handle, CORRECTED, VOLATILE)
+
+
+class TestUniqueSramErrors:
+    FUNCTION = "nvmlDeviceGetSramUniqueUncorrectedEccErrorCounts"
+
+    def counts(self, entries: Any = None) -> Any:
+        place = 0 if entries is None else ctypes.addressof(entries)
+        count = 0 if entries is None else len(entries)
+        kind = "nvmlEccSramUniqueUncorrectedErrorCounts_t"
+        return struct(kind, entryCount=count, entries=place)
+
+    def test_how_many_and_which(self):
+        with playing(Gpu(B200, figures={"ecc": {"sram_errors": [SRAM_ERROR]}})) as (_, [handle]):
+            asked = self.counts()
+            assert code(self.FUNCTION, handle, asked) == "SUCCESS"
+            assert asked.entryCount == 1
+            entries = (api.types["nvmlEccSramUniqueUncorrectedErrorEntry_v1_t"] * 2)()
+            asked = self.counts(entries)
+            assert code(self.FUNCTION, handle, asked) == "SUCCESS"
+            assert asked.entryCount == 1
+            found = entries[0]
+            assert (found.location, found.address, found.isParity, found.count) == (3, 31, 1, 2)
+
+    def test_without_room(self):
+        errors = {"ecc": {"sram_errors": [SRAM_ERROR, SRAM_ERROR]}}
+        with playing(Gpu(B200, figures=errors)) as (_, [handle]):
+            asked = self.counts((api.types["nvmlEccSramUniqueUncorrectedErrorEntry_v1_t"] * 1)())
+            assert code(self.FUNCTION, handle, asked) == "INSUFFICIENT_SIZE"
+            assert asked.entryCount == 2
+
+    @pytest.mark.parametrize(
+        "gpu", [Gpu(H100), Gpu(B200, figures={"ecc": {"current": False}})], ids=["hopper", "off"]
+    )
+    def test_blackwell_remembers_them_while_ecc_is_on(self, gpu: Gpu):
+        with playing(gpu) as (_, [handle]):
+            assert code(self.FUNCTION, handle, self.counts()) == "NOT_SUPPORTED"
 
 
 class TestRepairs:
@@ -85,6 +163,20 @@ class TestRepairs:
             assert pynvml.nvmlDeviceGetRetiredPagesPendingStatus(handle) == 0
             with refused("NOT_SUPPORTED"):
                 pynvml.nvmlDeviceGetRemappedRows(handle)
+
+    def test_when_pages_were_retired(self):
+        pages = {"single_bit": [0x1000, 0x2000], "single_bit_times": [1_700_000_000]}
+        with playing(Gpu(T4, figures={"retired_pages": pages})) as (_, [handle]):
+            found = pynvml.nvmlDeviceGetRetiredPages_v2(handle, 0)
+            assert [(page["address"], page["timestamp"]) for page in found] == [
+                (0x1000, 1_700_000_000),
+                (0x2000, 0),
+            ]
+
+    def test_rows_are_not_told_while_there_are_mig_instances(self):
+        mig = {"current": True, "pending": True, "instances": [{"profile": "1g.10gb"}]}
+        with playing(Gpu(A100, figures={"mig": mig})) as (_, [handle]), refused("NOT_SUPPORTED"):
+            pynvml.nvmlDeviceGetRemappedRows(handle)
 
     def test_ampere_and_hopper_remap_rows(self):
         rows = {"correctable": 1, "uncorrectable": 2, "pending": True, "banks_low": 3}

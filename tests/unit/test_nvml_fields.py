@@ -6,9 +6,10 @@ from typing import Any
 
 import pynvml
 import pytest
-from nvml_client import A100, H100, T4, playing
+from nvml_client import A100, H100, T4, library, playing
 
 from emulator import Gpu
+from emulator.nvml import _constants as constants
 from emulator.nvml import fieldtable
 
 
@@ -85,8 +86,67 @@ def test_the_scope_is_the_gpu_its_module_or_its_memory():
         assert value(handle, average, pynvml.NVML_POWER_SCOPE_MEMORY) == 40_000
 
 
+@pytest.mark.parametrize(("product", "averaged"), [(T4, False), (A100, False), ("a10", True)])
+def test_power_is_averaged_since_ampere_but_not_by_ga100(product: str, averaged: bool):
+    with playing(product) as (machine, [handle]):
+        usage = machine.devices[0].power.usage
+        assert value(handle, pynvml.NVML_FI_DEV_POWER_INSTANT) == usage
+        average = value(handle, pynvml.NVML_FI_DEV_POWER_AVERAGE)
+        assert average == (usage if averaged else None)
+
+
 def test_every_row_can_be_read_on_every_product():
     with playing(H100, A100, T4, "rtx-4090") as (_, handles):
         for handle in handles:
             for answer in ask(handle, *[(field, 0) for field in fieldtable.READERS]):
                 assert answer.nvmlReturn in (0, pynvml.NVML_ERROR_NOT_SUPPORTED)
+
+
+def test_every_number_of_the_header_has_a_reader_or_a_reason():
+    numbers = {
+        number
+        for name, number in vars(constants).items()
+        if name.startswith("FI_") and name != "FI_MAX"
+    }
+    assert numbers == set(range(1, constants.FI_MAX))
+    assert fieldtable.READERS.keys() | fieldtable.UNREAD.keys() == numbers
+    assert not fieldtable.READERS.keys() & fieldtable.UNREAD.keys()
+
+
+class TestClearing:
+    REPLAYS, TOTAL = (
+        pynvml.NVML_FI_DEV_NVLINK_ERROR_DL_REPLAY,
+        pynvml.NVML_FI_DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL,
+    )
+
+    def clear(self, handle: Any, *fields: tuple[int, int]) -> list[int]:
+        asked = (pynvml.c_nvmlFieldValue_t * len(fields))()
+        for value_, (number, scope) in zip(asked, fields, strict=True):
+            value_.fieldId, value_.scopeId = number, scope
+        assert library().nvmlDeviceClearFieldValues(handle, len(fields), asked) == 0
+        return [int(value_.nvmlReturn) for value_ in asked]
+
+    def test_the_errors_of_a_link_or_of_all(self):
+        with playing(A100) as (machine, [handle]):
+            for link in machine.devices[0].nvlinks:
+                link.replay_errors = 2
+            assert self.clear(handle, (self.REPLAYS, 3)) == [0]
+            assert value(handle, self.REPLAYS, 3) == 0
+            assert value(handle, self.TOTAL) == 22
+            assert self.clear(handle, (self.TOTAL, 3)) == [0]
+            assert value(handle, self.TOTAL) == 0
+
+    def test_each_field_has_its_own_code(self):
+        with playing(A100) as (_, [handle]):
+            power = pynvml.NVML_FI_DEV_POWER_AVERAGE
+            codes = self.clear(handle, (self.REPLAYS, 0), (power, 0), (9999, 0), (self.REPLAYS, 12))
+            unsupported = pynvml.NVML_ERROR_NOT_SUPPORTED
+            assert codes == [0, unsupported, pynvml.NVML_ERROR_INVALID_ARGUMENT, unsupported]
+
+
+def test_errors_on_the_slot_are_counted_by_kind():
+    pci = {"errors": {"bad_tlps": 3}, "rx_bytes": 7}
+    with playing(Gpu(T4, figures={"pci": pci})) as (_, [handle]):
+        assert value(handle, pynvml.NVML_FI_DEV_PCIE_COUNT_BAD_TLP) == 3
+        assert value(handle, pynvml.NVML_FI_DEV_PCIE_COUNT_BAD_DLLP) == 0
+        assert value(handle, pynvml.NVML_FI_DEV_PCIE_COUNT_RX_BYTES) == 7

@@ -1,11 +1,12 @@
-"""NVLink, the fabric, and the topology of the machine."""
+"""NVLink and the fabric."""
 
 from __future__ import annotations
 
 import ctypes
-import os
 
 import pynvml
+import pytest
+from cuda_client import Client
 from nvml_client import A100, H100, RTX_4090, T4, playing, refused
 
 from emulator import Gpu
@@ -20,7 +21,7 @@ class TestNvLink:
                     assert pynvml.nvmlDeviceGetNvLinkState(handle, number) == 1
                     assert pynvml.nvmlDeviceGetNvLinkVersion(handle, number) == version
                     remote = pynvml.nvmlDeviceGetNvLinkRemotePciInfo(handle, number)
-                    assert remote.busId == link.remote_bus_id
+                    assert remote.busId == link.remote
                     kind = pynvml.nvmlDeviceGetNvLinkRemoteDeviceType(handle, number)
                     assert kind == pynvml.NVML_NVLINK_DEVICE_TYPE_SWITCH
 
@@ -54,6 +55,203 @@ class TestNvLink:
             pynvml.nvmlDeviceResetNvLinkErrorCounters(handle, 1)
             assert pynvml.nvmlDeviceGetNvLinkErrorCounter(handle, 1, replays) == 0
 
+    def test_each_error_counter_is_one_of_its_own(self):
+        names = ("replay", "recovery", "crc", "crc_data", "ecc")
+        row = {f"{name}_errors": number for number, name in enumerate(names, 1)}
+        with playing(Gpu(H100, figures={"nvlinks": {"2": row}})) as (_, [handle]):
+            counted = [pynvml.nvmlDeviceGetNvLinkErrorCounter(handle, 2, each) for each in range(5)]
+            assert counted == [1, 2, 3, 4, 5]
+            with refused("INVALID_ARGUMENT"):
+                pynvml.nvmlDeviceGetNvLinkErrorCounter(handle, 2, pynvml.NVML_NVLINK_ERROR_COUNT)
+            pynvml.nvmlDeviceResetNvLinkErrorCounters(handle, 2)
+            assert not any(
+                pynvml.nvmlDeviceGetNvLinkErrorCounter(handle, 2, each) for each in range(5)
+            )
+
+    def test_an_sli_bridge_is_for_graphics(self):
+        pair = {"nvlinks": {"all": {"remote": "PAIR"}}}
+        gpus = (Gpu(RTX_3090, count=2, figures=pair), H100)
+        with playing(*gpus) as (machine, handles):
+            by_name = {device.name: h for device, h in zip(machine.devices, handles, strict=True)}
+            sli = pynvml.NVML_NVLINK_CAP_SLI_BRIDGE
+            for name, expected in (("NVIDIA H100 80GB HBM3", 0), ("NVIDIA GeForce RTX 3090", 1)):
+                capability = pynvml.nvmlDeviceGetNvLinkCapability
+                assert capability(by_name[name], 0, sli) == expected
+                assert capability(by_name[name], 0, pynvml.NVML_NVLINK_CAP_P2P_ATOMICS) == 1
+                with refused("INVALID_ARGUMENT"):
+                    capability(by_name[name], 0, pynvml.NVML_NVLINK_CAP_COUNT)
+
+
+RTX_3090, V100, A100_PCIE, B200 = "rtx-3090", "v100-sxm2-16gb", "a100-pcie-80gb", "b200-180gb"
+
+
+class TestBetweenGpus:
+    def ends(self, handle: object, links: int) -> list[str]:
+        return [
+            pynvml.nvmlDeviceGetNvLinkRemotePciInfo(handle, link).busId for link in range(links)
+        ]
+
+    def test_a_bridge_joins_two_cards(self):
+        figures = {"nvlinks": {"all": {"remote": "PAIR"}}}
+        with playing(Gpu(A100_PCIE, count=4, figures=figures)) as (machine, handles):
+            ids = [device.pci.bus_id for device in machine.devices]
+            found = [self.ends(handle, 12) for handle in handles]
+            assert found == [[ids[other]] * 12 for other in (1, 0, 3, 2)]
+            info = pynvml.nvmlDeviceGetNvLinkRemotePciInfo(handles[0], 0)
+            assert info.pciDeviceId == machine.devices[1].pci.device_id
+            kind = pynvml.nvmlDeviceGetNvLinkRemoteDeviceType(handles[0], 0)
+            assert kind == pynvml.NVML_NVLINK_DEVICE_TYPE_GPU
+
+    def test_cards_without_one_have_links_that_are_down(self):
+        with playing(Gpu(A100_PCIE, count=2)) as (_, [handle, _]):
+            assert pynvml.nvmlDeviceGetNvLinkState(handle, 11) == 0
+            assert pynvml.nvmlDeviceGetNvLinkCapability(handle, 11, 0) == 0
+            with refused("NOT_SUPPORTED"):
+                pynvml.nvmlDeviceGetNvLinkRemoteDeviceType(handle, 11)
+
+    def test_the_mesh_of_a_dgx_1(self):
+        with playing(Gpu(V100, count=8)) as (machine, handles):
+            ids = [device.pci.bus_id for device in machine.devices]
+            assert self.ends(handles[0], 6) == [ids[n] for n in (1, 2, 3, 3, 4, 4)]
+
+    def test_places_of_the_board_that_are_empty(self):
+        with playing(Gpu(V100, count=2)) as (machine, [one, _]):
+            states = [pynvml.nvmlDeviceGetNvLinkState(one, link) for link in range(6)]
+            assert states == [1, 0, 0, 0, 0, 0]
+            assert self.ends(one, 1) == [machine.devices[1].pci.bus_id]
+
+    def test_a_switch_that_the_host_does_not_see(self):
+        with playing(B200) as (_, [handle]):
+            info = pynvml.nvmlDeviceGetNvLinkRemotePciInfo(handle, 0)
+            assert (info.busIdLegacy, info.domain) == ("FFFFFFF:FFFF:FF", 0xFFFFFFF)
+            kind = pynvml.nvmlDeviceGetNvLinkRemoteDeviceType(handle, 0)
+            assert kind == pynvml.NVML_NVLINK_DEVICE_TYPE_SWITCH
+
+
+class TestUtilizationCounters:
+    """Of products before Ampere: two a link, which clients set up, freeze and reset."""
+
+    BYTES, PACKETS = pynvml.NVML_NVLINK_COUNTER_UNIT_BYTES, pynvml.NVML_NVLINK_COUNTER_UNIT_PACKETS
+
+    def set_control(self, handle: object, units: int, reset: int = 0) -> None:
+        control = pynvml.nvmlNvLinkUtilizationControl_t(units=units, pktfilter=0xFF)
+        pynvml.nvmlDeviceSetNvLinkUtilizationControl(handle, 0, 1, control, reset)
+
+    def test_they_count_what_goes_over_the_link(self):
+        with playing(Gpu(V100, count=2)) as (machine, [handle, _]):
+            read = pynvml.nvmlDeviceGetNvLinkUtilizationCounter
+            link = machine.devices[0].nvlinks[0]
+            link.data_rx, link.data_tx = 3, 5
+            self.set_control(handle, self.BYTES)
+            assert read(handle, 0, 1) == (3 << 10, 5 << 10)
+            self.set_control(handle, self.PACKETS)
+            assert pynvml.nvmlDeviceGetNvLinkUtilizationControl(handle, 0, 1).units == self.PACKETS
+            assert read(handle, 0, 1) == (12, 20)
+            assert read(handle, 0, 0) == (3 << 10, 5 << 10)
+
+    def test_a_reset_begins_anew(self):
+        with playing(Gpu(V100, count=2)) as (machine, [handle, _]):
+            link = machine.devices[0].nvlinks[0]
+            link.data_rx = link.data_tx = 8
+            pynvml.nvmlDeviceResetNvLinkUtilizationCounter(handle, 0, 1)
+            link.data_rx = 9
+            assert pynvml.nvmlDeviceGetNvLinkUtilizationCounter(handle, 0, 1) == (1 << 10, 0)
+            self.set_control(handle, self.BYTES, reset=1)
+            assert pynvml.nvmlDeviceGetNvLinkUtilizationCounter(handle, 0, 1) == (0, 0)
+
+    def test_what_passes_while_they_are_frozen_is_not_counted(self):
+        with playing(Gpu(V100, count=2)) as (machine, [handle, _]):
+            freeze = pynvml.nvmlDeviceFreezeNvLinkUtilizationCounter
+            link = machine.devices[0].nvlinks[0]
+            for rx, frozen, expected in ((1, 1, 1), (5, 0, 1), (7, 1, 3)):
+                link.data_rx = rx
+                freeze(handle, 0, 1, frozen)
+                found = pynvml.nvmlDeviceGetNvLinkUtilizationCounter(handle, 0, 1)
+                assert found == (expected << 10, 0)
+
+    @pytest.mark.parametrize(("link", "counter"), [(0, 2), (36, 0)])
+    def test_links_and_counters_that_there_are_not(self, link: int, counter: int):
+        with playing(V100) as (_, [handle]), refused("INVALID_ARGUMENT"):
+            pynvml.nvmlDeviceGetNvLinkUtilizationCounter(handle, link, counter)
+
+    def test_later_products_have_none(self):
+        with playing(A100) as (_, [handle]):
+            with refused("NOT_SUPPORTED"):
+                pynvml.nvmlDeviceGetNvLinkUtilizationCounter(handle, 0, 0)
+            with refused("NOT_SUPPORTED"):
+                self.set_control(handle, self.BYTES)
+
+
+class TestSettings:
+    def test_the_low_power_threshold(self):
+        def set_threshold(handle: object, value: int) -> None:
+            pynvml.nvmlDeviceSetNvLinkDeviceLowPowerThreshold(handle, value)
+
+        with playing(H100, A100) as (machine, [h100, a100]):
+            settings = machine.devices[0].nvlink
+            set_threshold(h100, 8191)
+            assert settings.low_power_threshold == 8191
+            for outside in (0, 8192):
+                with refused("INVALID_ARGUMENT"):
+                    set_threshold(h100, outside)
+            set_threshold(h100, pynvml.NVML_NVLINK_LOW_POWER_THRESHOLD_RESET)
+            assert settings.low_power_threshold == settings.low_power_threshold_default
+            with refused("NOT_SUPPORTED"):
+                set_threshold(a100, 100)
+
+    def test_the_machine_s_bandwidth_mode(self):
+        with playing(H100, H100) as (machine, _):
+            assert pynvml.nvmlSystemGetNvlinkBwMode() == 0
+            pynvml.nvmlSystemSetNvlinkBwMode(3)
+            assert pynvml.nvmlSystemGetNvlinkBwMode() == 3
+            assert [device.nvlink.bandwidth_mode for device in machine.devices] == ["HALF"] * 2
+            with refused("INVALID_ARGUMENT"):
+                pynvml.nvmlSystemSetNvlinkBwMode(5)
+
+    def test_it_stays_while_a_program_has_peers(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        with playing(H100, H100):
+            cuda = Client()
+            cuda.cuInit(0)
+            contexts = [ctypes.c_size_t(cuda.handle("cuCtxCreate_v2", 0, n)) for n in range(2)]
+            with refused("IN_USE"):
+                pynvml.nvmlSystemSetNvlinkBwMode(3)
+            cuda.cuCtxDestroy_v2(contexts[1])
+            pynvml.nvmlSystemSetNvlinkBwMode(3)
+            cuda.cuCtxDestroy_v2(contexts[0])
+
+    def test_machines_before_hopper_have_none(self):
+        with playing(A100), refused("NOT_SUPPORTED"):
+            pynvml.nvmlSystemGetNvlinkBwMode()
+
+    def test_it_is_for_root(self):
+        with playing(H100, user="unprivileged"):
+            for call in (
+                pynvml.nvmlSystemGetNvlinkBwMode,
+                lambda: pynvml.nvmlSystemSetNvlinkBwMode(1),
+            ):
+                with refused("NO_PERMISSION"):
+                    call()
+
+    def test_reduced_bandwidth(self):
+        figures = {"nvlink": {"reduced_bandwidth_modes": [0, 4, 9]}}
+        with playing(Gpu(B200, figures=figures), H100) as (_, [handle, h100]):
+            supported = pynvml.c_nvmlNvlinkSupportedBwModes_v1_t()
+            pynvml.nvmlDeviceGetNvlinkSupportedBwModes(handle, ctypes.byref(supported))
+            assert list(supported.bwModes)[: supported.totalBwModes] == [0, 4, 9]
+            for mode, best, expected in ((9, 0, (9, 0)), (9, 1, (0, 1))):
+                wanted = pynvml.c_nvmlNvlinkSetBwMode_v1_t()
+                wanted.bwMode, wanted.bSetBest = mode, best
+                pynvml.nvmlDeviceSetNvlinkBwMode(handle, ctypes.byref(wanted))
+                found = pynvml.c_nvmlNvlinkGetBwMode_v1_t()
+                pynvml.nvmlDeviceGetNvlinkBwMode(handle, ctypes.byref(found))
+                assert (found.bwMode, found.bIsBest) == expected
+            wanted.bwMode, wanted.bSetBest = 5, 0
+            with refused("INVALID_ARGUMENT"):
+                pynvml.nvmlDeviceSetNvlinkBwMode(handle, ctypes.byref(wanted))
+            with refused("NOT_SUPPORTED"):
+                pynvml.nvmlDeviceGetNvlinkSupportedBwModes(h100, ctypes.byref(supported))
+
 
 class TestFabric:
     def info(self, handle: object, version: int) -> object:
@@ -79,31 +277,31 @@ class TestFabric:
         with playing(T4) as (_, [handle]):
             assert self.info(handle, 2).state == pynvml.NVML_GPU_FABRIC_STATE_NOT_SUPPORTED
 
+    def test_health_in_two_bits_each(self):
+        fabric = {
+            "degraded_bandwidth": True,
+            "route_unhealthy": False,
+            "incorrect_configuration": "NO_PARTITION",
+            "global_manager_connected": True,
+            "health_summary": "UNHEALTHY",
+        }
+        with playing(Gpu(H100, figures={"fabric": fabric})) as (_, [handle]):
+            info = self.info(handle, 3)
+            assert info.healthMask == 1 | 2 << 4 | 4 << 8 | 1 << 14
+            assert info.healthSummary == pynvml.NVML_GPU_FABRIC_HEALTH_SUMMARY_UNHEALTHY
 
-class TestTopology:
-    def test_gpus_are_on_one_node_behind_host_bridges_of_their_own(self):
-        with playing(Gpu(T4, count=3)) as (_, [one, other, third]):
-            ancestor = pynvml.nvmlDeviceGetTopologyCommonAncestor
-            assert ancestor(one, other) == pynvml.NVML_TOPOLOGY_NODE
-            assert ancestor(one, one) == pynvml.NVML_TOPOLOGY_INTERNAL
-            near = pynvml.nvmlDeviceGetTopologyNearestGpus(one, pynvml.NVML_TOPOLOGY_NODE)
-            assert [pynvml.nvmlDeviceGetIndex(each) for each in near] == [1, 2]
-            assert not pynvml.nvmlDeviceGetTopologyNearestGpus(third, pynvml.NVML_TOPOLOGY_SINGLE)
+    def test_an_hgx_h100_says_nothing_of_its_health(self):
+        with playing(H100) as (_, [handle]):
+            info = self.info(handle, 3)
+            assert (info.healthMask, info.healthSummary) == (0, 0)
 
-    def test_they_are_near_all_cpus_of_the_host(self):
-        with playing(T4) as (_, [handle]):
-            words = pynvml.nvmlDeviceGetCpuAffinity(handle, 16)
-            assert sum(word.bit_count() for word in map(int, words)) == os.cpu_count()
-            assert list(pynvml.nvmlDeviceGetMemoryAffinity(handle, 2, 0)) == [1, 0]
-            [near] = pynvml.nvmlSystemGetTopologyGpuSet(0)
-            assert pynvml.nvmlDeviceGetIndex(near) == 0
 
-    def test_peers(self):
-        read, nvlink = 0, 2  # nvmlGpuP2PCapsIndex_t; pynvml's constants are tuples by mistake
-        status = pynvml.nvmlDeviceGetP2PStatus
-        with playing(Gpu(H100, count=2), Gpu(T4, count=2), Gpu(RTX_4090, count=2)) as (_, handles):
-            h100s, t4s, rtx_4090s = handles[:2], handles[2:4], handles[4:]
-            assert status(*h100s, nvlink) == status(*h100s, read) == pynvml.NVML_P2P_STATUS_OK
-            assert status(*t4s, read) == pynvml.NVML_P2P_STATUS_OK
-            assert status(*t4s, nvlink) == pynvml.NVML_P2P_STATUS_NOT_SUPPORTED
-            assert status(*rtx_4090s, read) == pynvml.NVML_P2P_STATUS_NOT_SUPPORTED
+def test_a_grace_module_is_joined_to_its_processor():
+    with playing("gh200-96gb", H100, T4) as (machine, handles):
+        found = {}
+        for device, handle in zip(machine.devices, handles, strict=True):
+            try:
+                found[device.profile] = pynvml.nvmlDeviceGetC2cModeInfoV(handle).isC2cEnabled
+            except pynvml.NVMLError_NotSupported:
+                found[device.profile] = None
+        assert found == {"gh200-96gb": 1, H100: 0, T4: None}

@@ -1,15 +1,14 @@
-"""Modes, MIG, events, confidential computing, and what no product has."""
+"""Modes, restrictions, MIG, and what no product has."""
 
 from __future__ import annotations
 
-import time
-
 import pynvml
 import pytest
+from nvml_asking import code
 from nvml_client import A100, H100, RTX_4090, T4, playing, refused
 
 from emulator import Gpu
-from emulator.nvml.absent import FUNCTIONS
+from emulator.nvml.refusals import REFUSALS
 
 
 class TestModes:
@@ -43,10 +42,55 @@ class TestModes:
         with playing(Gpu(H100, figures={"addressing_mode": "HMM"})) as (_, [handle]):
             assert pynvml.nvmlDeviceGetAddressingMode(handle) == 1
 
+    def test_exclusive_thread_mode_is_no_more(self):
+        with playing(T4) as (_, [handle]), refused("NOT_SUPPORTED"):
+            pynvml.nvmlDeviceSetComputeMode(handle, pynvml.NVML_COMPUTEMODE_EXCLUSIVE_THREAD)
+
+    @pytest.mark.parametrize(
+        ("mode", "wanted", "status"),
+        [
+            ("HOST_VGPU", 2, "INVALID_ARGUMENT"),
+            ("HOST_VGPU", 0, "INVALID_ARGUMENT"),
+            ("NONE", 3, "NOT_SUPPORTED"),
+            ("PASSTHROUGH", 3, "NOT_SUPPORTED"),
+        ],
+    )
+    def test_virtualization_is_switched_between_a_host_s_two(
+        self, mode: str, wanted: int, status: str
+    ):
+        with playing(Gpu(T4, figures={"virtualization_mode": mode})) as (_, [handle]):
+            assert code("nvmlDeviceSetVirtualizationMode", handle, wanted) == status
+            shown = getattr(pynvml, "NVML_GPU_VIRTUALIZATION_MODE_" + mode)
+            assert pynvml.nvmlDeviceGetVirtualizationMode(handle) == shown
+
+
+class TestRestrictions:
+    CLOCKS = pynvml.NVML_RESTRICTED_API_SET_APPLICATION_CLOCKS
+    AUTO_BOOST = pynvml.NVML_RESTRICTED_API_SET_AUTO_BOOSTED_CLOCKS
+
     def test_application_clocks_are_for_root(self):
-        with playing(T4) as (_, [handle]):
-            restriction = pynvml.nvmlDeviceGetAPIRestriction
-            assert restriction(handle, pynvml.NVML_RESTRICTED_API_SET_APPLICATION_CLOCKS) == 1
+        with playing(T4, user="unprivileged") as (_, [handle]):
+            assert pynvml.nvmlDeviceGetAPIRestriction(handle, self.CLOCKS) == 1
+            with refused("NO_PERMISSION"):
+                pynvml.nvmlDeviceSetApplicationsClocks(handle, 5001, 585)
+            with refused("NO_PERMISSION"):
+                pynvml.nvmlDeviceResetApplicationsClocks(handle)
+
+    def test_or_for_all_once_root_says_so(self):
+        open_to_all = {"application_clocks_restricted": False}
+        with playing(Gpu(T4, figures=open_to_all), user="unprivileged") as (_, [handle]):
+            assert pynvml.nvmlDeviceGetAPIRestriction(handle, self.CLOCKS) == 0
+            pynvml.nvmlDeviceSetApplicationsClocks(handle, 5001, 585)
+            with refused("NO_PERMISSION"):
+                pynvml.nvmlDeviceSetAPIRestriction(handle, self.CLOCKS, 1)
+
+    def test_no_other_api_can_be_restricted(self):
+        with playing(T4) as (_, [handle]), refused("NOT_SUPPORTED"):
+            pynvml.nvmlDeviceSetAPIRestriction(handle, self.AUTO_BOOST, 0)
+
+    def test_nor_what_the_product_has_not(self):
+        with playing("rtx-5090") as (_, [handle]), refused("NOT_SUPPORTED"):
+            pynvml.nvmlDeviceGetAPIRestriction(handle, self.CLOCKS)
 
 
 class TestMig:
@@ -79,42 +123,18 @@ class TestMig:
             assert pynvml.nvmlDeviceGetMigMode(handle) == [0, 1]
 
 
-class TestEvents:
-    def test_a_wait_ends_in_time(self):
-        with playing(H100) as (_, [handle]):
-            events = pynvml.nvmlEventSetCreate()
-            pynvml.nvmlDeviceRegisterEvents(handle, pynvml.nvmlEventTypeXidCriticalError, events)
-            began = time.monotonic()
-            with refused("TIMEOUT"):
-                pynvml.nvmlEventSetWait_v2(events, 50)
-            assert time.monotonic() - began >= 0.05
-            pynvml.nvmlEventSetFree(events)
-            with refused("INVALID_ARGUMENT"):
-                pynvml.nvmlEventSetFree(events)
-
-    def test_events_that_a_device_does_not_have(self):
-        with playing(T4) as (_, [handle]):
-            events = pynvml.nvmlEventSetCreate()
-            with refused("NOT_SUPPORTED"):
-                pynvml.nvmlDeviceRegisterEvents(handle, 1 << 40, events)
-            pynvml.nvmlEventSetFree(events)
-
-
-def test_confidential_computing_is_off():
-    with playing(H100):
-        state = pynvml.nvmlSystemGetConfComputeState()
-        assert (state.environment, state.ccFeature, state.devToolsMode) == (0, 0, 0)
-        assert pynvml.nvmlSystemGetConfComputeGpusReadyState() == 0
-
-
 def test_what_no_product_has_is_not_supported_and_not_missing():
     with playing(H100, strict=True) as (_, [handle]):
         for function in (
-            pynvml.nvmlDeviceGetBridgeChipInfo,
             pynvml.nvmlDeviceGetGpuOperationMode,
             pynvml.nvmlDeviceGetDriverModel,
-            pynvml.nvmlDeviceGetSupportedVgpus,
+            pynvml.nvmlDeviceGetPendingDriverModel,
         ):
             with refused("NOT_SUPPORTED"):
                 function(handle)
-    assert len(set(FUNCTIONS)) == len(FUNCTIONS)
+
+
+def test_each_refusal_has_its_reason():
+    names = [name for _, row in REFUSALS for name in row]
+    assert len(set(names)) == len(names)
+    assert all(reason for reason, _ in REFUSALS)

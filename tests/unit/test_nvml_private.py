@@ -11,10 +11,11 @@ from typing import Any
 import pynvml
 import pytest
 from nvml_client import A100, H100, T4, library, playing
+from nvml_table import call_slot, table
 
 import emulator
 from emulator import Gpu, Scenario
-from emulator.nvml.private import IDENTIFIER, SIZES
+from emulator.nvml.private import SIZES
 from emulator.nvml.slots import ENTRY, ENTRY_525, SLOTS, slots_of
 from emulator.plans import plan_of
 from emulator.runtime import boot
@@ -28,23 +29,10 @@ class Entry(ctypes.Structure):
     _fields_ = ENTRY
 
 
-def table() -> Any:
-    address = ctypes.c_void_p()
-    assert library().nvmlInternalGetExportTable(ctypes.byref(address), IDENTIFIER) == 0
-    size = ctypes.c_size_t.from_address(address.value or 0).value
-    return (ctypes.c_size_t * (size // 8)).from_address(address.value or 0)
-
-
 @pytest.fixture
 def slot() -> Callable[..., int]:
     """`slot(number, *words)`: call a function of the table."""
-    kind = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_void_p] * 5)
-
-    def call(number: int, *words: Any) -> int:
-        padded = [*words, *[None] * (5 - len(words))]
-        return kind(table()[number])(*(ctypes.cast(w, ctypes.c_void_p) for w in padded))
-
-    return call
+    return call_slot
 
 
 def test_there_is_no_other_table():
@@ -105,6 +93,31 @@ class TestNumbersAndTexts:
             assert slot(81, 1, out, 0x22) == 0
             assert out.value == b"0000:5E:00.0"
             assert slot(81, 2, out, 0x22) == pynvml.NVML_ERROR_INVALID_ARGUMENT
+
+    def test_a_bus_id_that_a_user_wrote(self, slot: Callable[..., int]):
+        with playing(T4):
+            parts = (ctypes.c_uint * 4)(9, 9, 9, 9)
+            outs = [ctypes.byref(parts, 4 * index) for index in range(4)]
+            assert slot(12, b"0001:5e:02.3", *outs) == 0
+            assert list(parts) == [1, 0x5E, 2, 3]
+            assert slot(12, b"5E:00.0", *outs) == 0
+            assert list(parts) == [0, 0x5E, 0, 0]
+            for wrong in (b"5E:00", b"x:y.0", b"5E:00.", b"\xff"):
+                assert slot(12, wrong, *outs) == pynvml.NVML_ERROR_INVALID_ARGUMENT
+
+    def test_the_address_of_a_device_by_index(self, slot: Callable[..., int]):
+        with playing(Gpu(T4, count=2)):
+            parts = (ctypes.c_uint * 3)(9, 9, 9)
+            outs = [ctypes.byref(parts, 4 * index) for index in range(3)]
+            assert slot(75, 1, *outs) == 0
+            assert list(parts) == [0, 0x5E, 0]
+            assert slot(75, 2, *outs) == pynvml.NVML_ERROR_INVALID_ARGUMENT
+
+    def test_the_nodes_of_the_nearest_cpus(self, slot: Callable[..., int]):
+        with playing(Gpu(T4, figures={"topology": {"numa_node": 65}})) as (_, [handle]):
+            nodes = (ctypes.c_ulong * 20)(*[7] * 20)
+            assert slot(223, handle, 20, nodes) == 0
+            assert list(nodes) == [0, 2, *[0] * 18]
 
 
 class TestProcesses:

@@ -61,7 +61,25 @@ def test_a_process_has_the_name_that_the_scenario_gives_it():
     with playing(Gpu(T4, figures={"processes": [PROCESS]})):
         assert pynvml.nvmlSystemGetProcessName(4242) == "/usr/bin/python3"
         with refused("NOT_FOUND"):
-            pynvml.nvmlSystemGetProcessName(1)
+            pynvml.nvmlSystemGetProcessName(1 << 22)  # Linux has no such number
+
+
+def test_the_first_version_of_init_fails_with_a_device_that_does():
+    with emulator.emulate(Scenario(gpus=[Gpu(T4), Gpu(T4, failure="lost")])):
+        nvml = library()
+        assert nvml.nvmlInit() == pynvml.NVML_ERROR_GPU_IS_LOST
+        assert nvml.nvmlDeviceGetCount_v2(ctypes.byref(ctypes.c_uint())) == 1
+        assert nvml.nvmlInit_v2() == 0
+
+
+@pytest.mark.parametrize(
+    "function", ["GetDevices", "GetFanSpeedInfo", "GetLedState", "GetPsuInfo", "GetUnitInfo"]
+)
+def test_nothing_is_a_unit(function: str):
+    with playing(T4) as (_, [handle]):
+        places = [ctypes.create_string_buffer(1024) for _ in range(2)]
+        code = getattr(library(), "nvmlUnit" + function)(handle, *map(ctypes.byref, places))
+        assert code == pynvml.NVML_ERROR_INVALID_ARGUMENT
 
 
 def test_there_are_no_units_and_no_excluded_devices():

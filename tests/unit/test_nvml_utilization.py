@@ -60,6 +60,22 @@ def test_encoder_capacity_by_codec():
             pynvml.nvmlDeviceGetEncoderCapacity(a100, pynvml.NVML_ENCODER_QUERY_H264)
 
 
+def test_sessions_that_are_listed():
+    row = {"pid": 42, "codec": "hevc", "width": 1920, "height": 1080}
+    encoder = {"rows": [{**row, "average_fps": fps, "average_latency": 900} for fps in (30, 60)]}
+    shown = {"pid": 43, "display": 0, "type": "CUDA", "width": 1280, "height": 720}
+    capture = {"rows": [{**shown, "average_fps": 24, "average_latency": 500}]}
+    gpu = Gpu(RTX_4090, figures={"encoder": encoder, "capture": capture})
+    with playing(gpu) as (_, [handle]):
+        assert pynvml.nvmlDeviceGetEncoderStats(handle) == (2, 45, 900)
+        first, second = pynvml.nvmlDeviceGetEncoderSessions(handle)
+        assert (first.sessionId, first.pid, first.codecType, first.averageFps) == (1, 42, 1, 30)
+        assert (second.sessionId, second.hResolution, second.vResolution) == (2, 1920, 1080)
+        [session] = pynvml.nvmlDeviceGetFBCSessions(handle)
+        assert (session.pid, session.sessionType, session.averageFPS) == (43, 2, 24)
+        assert pynvml.nvmlDeviceGetFBCStats(handle).sessionsCount == 1
+
+
 def test_sessions():
     with playing(T4) as (_, [handle]):
         assert pynvml.nvmlDeviceGetEncoderStats(handle) == (0, 0, 0)
@@ -83,7 +99,7 @@ class TestGpm:
             asked.version, asked.numMetrics = pynvml.NVML_GPM_METRICS_GET_VERSION, 2
             asked.sample1, asked.sample2 = samples
             asked.metrics[0].metricId = pynvml.NVML_GPM_METRIC_SM_UTIL
-            asked.metrics[1].metricId = pynvml.NVML_GPM_METRIC_FP64_UTIL
+            asked.metrics[1].metricId = 164  # hits of the DRAM's cache
             assert library().nvmlGpmMetricsGet(ctypes.byref(asked)) == 0
             assert (asked.metrics[0].nvmlReturn, asked.metrics[0].value) == (0, 87.0)
             assert asked.metrics[1].nvmlReturn == pynvml.NVML_ERROR_NOT_SUPPORTED

@@ -56,6 +56,7 @@ SAMPLES = (
     driver = "550.163.01"
     clock = "60x"
     strict = true
+    user = "unprivileged"
 
     [environment]
     CUDA_VISIBLE_DEVICES = "0,1"
@@ -79,6 +80,10 @@ SAMPLES = (
     power_usage = "66.5 W"
     utilization = 100
     failure = "lost"
+
+    [[gpu]]
+    profile = "t4"
+    load = { gpu = "50 %", memory = 1, curve = [["0 s", 0], ["1.5 min", 90]], jitter = 5, seed = 7 }
 
     [[gpu]]
     profile = "h100-sxm5-80gb"
@@ -145,6 +150,7 @@ SAMPLES = (
 
     [[change]]
     device = ["t4"]
+    xid = 79
     add = { memory_used = "-1 GB", temperature = { gpu = 1 }, clocks = { sm = { current = -1 } } }
     """,
     'loader = { cuda = { state = "missing-dependency", needs = "libx.so" } }',
@@ -180,6 +186,8 @@ WRONG = {
     '[[gpu]]\nprofile = "t4"\nmemory_used = "1 W"': ("gpu", 0, "memory_used"),
     '[[gpu]]\nprofile = "t4"\nmemory_used = -1': ("gpu", 0, "memory_used"),
     '[[gpu]]\nprofile = "t4"\nutilization = 101': ("gpu", 0, "utilization"),
+    '[[gpu]]\nprofile = "t4"\nload = "half"': ("gpu", 0, "load"),
+    '[[gpu]]\nprofile = "t4"\nload = { gppu = 1 }': ("gpu", 0, "load"),
     '[[gpu]]\nprofile = "t4"\nfailure = "dead"': ("gpu", 0, "failure"),
     '[[gpu]]\nprofile = "t4"\nfigures = { x = 1 }': ("gpu", 0, "figures"),
     '[[gpu]]\nprofile = "t4"\nfigures.memory.totl = 1': ("gpu", 0, "figures", "memory"),
@@ -220,6 +228,9 @@ WRONG = {
     "[[change]]\nset = { memory_use = 1 }": ("change", 0, "set"),
     '[[change]]\nadd = { name = "x" }': ("change", 0, "add"),
     '[[change]]\nadd = { temperature = "1 W" }': ("change", 0, "add", "temperature"),
+    "[[change]]\nxid = 0": ("change", 0, "xid"),
+    "[[change]]\nxid = 1000": ("change", 0, "xid"),
+    '[[change]]\nxid = "79"': ("change", 0, "xid"),
     '[[kernel]]\nname = "k"': ("kernel", 0),
     '[[kernel]]\nname = ""\nrun = "a.py:f"': ("kernel", 0, "name"),
     '[[kernel]]\nname = "k"\nrun = "f"': ("kernel", 0, "run"),

@@ -14,6 +14,7 @@ import pytest
 
 from emulator.symbols import (
     DRIVERS,
+    SONAMES,
     Symbol,
     SymbolTable,
     difference,
@@ -24,6 +25,7 @@ from emulator.symbols import (
     table_path,
 )
 from stubs.generate.debian import RECORDED, fetch_driver
+from stubs.generate.from_headers import BEFORE
 from stubs.generate.merge import base_name
 from stubs.generate.paths import API
 from stubs.generate.procaddress import answering
@@ -132,9 +134,16 @@ class TestRecordedTables:
 
     def test_counts(self) -> None:
         counts = [len(t.symbols) for t in recorded_tables("nvml").values()]
-        assert counts == [255, 312, 332, 350, 354, 402]
+        assert counts == [255, 312, 332, 350, 354, 402, 439]
         functions = [len(t.of_type("FUNC")) for t in recorded_tables("cuda").values()]
-        assert functions == [532, 583, 600, 636, 643, 682]
+        assert functions == [532, 583, 600, 636, 643, 682, 733]
+
+    @pytest.mark.parametrize("library", ["nvml", "cuda"])
+    def test_one_from_headers_has_all_of_the_one_before(self, library: str) -> None:
+        tables = recorded_tables(library)
+        for driver, before in BEFORE.items():
+            assert tables[before].symbols.items() < tables[driver].symbols.items()
+            assert "from headers" in table_path(SONAMES[library], driver).read_text()
 
     def test_versions_are_of_their_driver(self) -> None:
         cuda = recorded_tables("cuda")
@@ -205,7 +214,7 @@ class TestProcAddresses:
         answered = {s for k in ("legacy", "per_thread") for row in found[k].values() for s in row}
         exported = {s for t in recorded_tables("cuda").values() for s in t.of_type("FUNC")}
         assert answered | set(found["unanswered"]) == exported
-        assert set(found["unobserved"]) <= set(recorded_tables("cuda")["580.126.09"].symbols)
+        assert set(found["unobserved"]) <= set(recorded_tables("cuda")["615.71"].symbols)
 
     def test_newer_versions_have_higher_numbers(self) -> None:
         for kind in ("legacy", "per_thread"):

@@ -209,25 +209,33 @@ class TestRelay:
 
 UNHANDLED = (
     "import ctypes; L = ctypes.CDLL('libnvidia-ml.so.1'); L.nvmlInit_v2()\n"
-    "print(L.nvmlComputeInstanceDestroy(None))\n"
+    "print(L.nvmlUnitGetCount(None))\n"
 )
 
 
+FORGET = "from emulator import vocabulary; del vocabulary.handlers()['nvml']['nvmlUnitGetCount']; "
+
+
 class TestStrictScenario:
-    def test_names_what_nobody_answers(self) -> None:
+    def test_names_what_nobody_answers(self, no_unit_count: None) -> None:
         with Testbed(Scenario(gpus=[Gpu("t4")], strict=True)) as testbed:
             environment = testbed.environment()
             for _ in range(2):
                 subprocess.run([sys.executable, "-c", UNHANDLED], env=environment, check=True)
-            assert testbed.unhandled == ["nvmlComputeInstanceDestroy"]
+            assert testbed.unhandled == ["nvmlUnitGetCount"]
 
-    def test_is_an_error_of_the_run(self, nvemu: Callable[..., Any], tmp_path: Path) -> None:
+    def test_is_an_error_of_the_run(self, nvemu_command: list[str], tmp_path: Path) -> None:
         scenario = tmp_path / "strict.toml"
         scenario.write_text('strict = true\n[[gpu]]\nprofile = "t4"\n')
-        done = nvemu("run", "--scenario", scenario, "--", sys.executable, "-c", UNHANDLED)
+        *python, source = nvemu_command
+        source = source.replace("main()", FORGET + "main()")
+        command = ["run", "--scenario", scenario, "--", sys.executable, "-c", UNHANDLED]
+        done = subprocess.run(
+            [*python, source, *map(str, command)], capture_output=True, text=True, check=False
+        )
         assert done.returncode == 125
         assert done.stdout == "2\n"
-        problem = "no handler answers nvmlComputeInstanceDestroy"
+        problem = "no handler answers nvmlUnitGetCount"
         assert done.stderr == f"nvemu: strict scenario: {problem}\n"
 
 
