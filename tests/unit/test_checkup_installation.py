@@ -13,6 +13,7 @@ from checkup_machines import named, seen_elsewhere
 
 from emulator import stubfiles
 from emulator.checkup import INSTALLATION, Check, installation
+from emulator.machine import DRIVERS
 from emulator.testbed import damage
 
 TOOLS = {"PATH": os.environ.get("PATH", os.defpath)}
@@ -37,7 +38,7 @@ class TestStubs:
     def test_are_there_and_can_be_loaded(self, stubs: Path) -> None:
         found = named(see(), "stubs")
         assert found.state == "ok"
-        assert found.text == f"12 in {stubs}, all can be loaded"
+        assert found.text == f"{2 * len(DRIVERS)} in {stubs}, all can be loaded"
         assert found.area == INSTALLATION
 
     @pytest.mark.parametrize(

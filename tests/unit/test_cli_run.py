@@ -194,7 +194,7 @@ class TestOptions:
             (["--gpus", "t4:0"], "invalid value for '--gpus': 't4:0': expected a number"),
             (["--gpus", ""], "'--gpus': expected GPUs, found none; for a machine without GPUs:"),
             (["--gpus", " "], "--scenario no-devices"),
-            (["--gpus", "h100"], "did you mean 'h100-sxm5-80gb'?"),
+            (["--gpus", "h100"], "or 'h100-pcie-80gb' or 'h100-sxm5-80gb'?"),
             (["--scenario", "t4"], "found 't4' (t4 is a GPU profile: use --gpus t4)"),
             (["--scenario", "x" * 300], "expected a built-in scenario or the path of a file"),
             (["--driver", "550"], "nvemu knows, found '550'; did you mean '550.163.01'?"),

@@ -62,7 +62,9 @@ def test_figures_that_go_together(machine: Machine) -> None:
 
     shared = figure("MAX_SHARED_MEMORY_PER_MULTIPROCESSOR")
     optin = figure("MAX_SHARED_MEMORY_PER_BLOCK_OPTIN")
-    assert optin + figure("RESERVED_SHARED_MEMORY_PER_BLOCK") == shared
+    most = optin + figure("RESERVED_SHARED_MEMORY_PER_BLOCK")
+    # Before Volta a block cannot have all of it.
+    assert most == shared if device.compute_capability >= (7, 0) else most < shared
     assert figure("MAX_SHARED_MEMORY_PER_BLOCK") <= optin
     assert figure("MAX_THREADS_PER_MULTIPROCESSOR") % figure("WARP_SIZE") == 0
     assert figure("MAX_PERSISTING_L2_CACHE_SIZE") <= figure("L2_CACHE_SIZE")

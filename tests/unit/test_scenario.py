@@ -365,7 +365,7 @@ MISTAKES = [
     ),
     (
         "[[change]]\nat = '30 s'",
-        "a.toml:1: change[0]: expected something to happen, one of set, add, run; found none",
+        "a.toml:1: change[0]: expected something to happen, one of set, add, xid, run; found none",
     ),
     (
         "[[change]]\nset.memory.usd = 1",

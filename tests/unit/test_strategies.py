@@ -426,7 +426,7 @@ class TestDiscoveryMachine:
                 return fragile_discovery()
 
         with pytest.raises((pynvml.NVMLError, ZeroDivisionError)) as caught:
-            run_state_machine_as_test(Fragile, settings=FEW_STEPS)
+            run_state_machine_as_test(Fragile, settings=settings(FEW_STEPS, max_examples=1000))
         steps = "\n".join(caught.value.__notes__)
         assert "state.begin(scenario=Scenario(" in steps
         assert steps.count("state.look()") == 1
