@@ -14,8 +14,7 @@ from typing import Any
 
 import pytest
 
-from emulator import Scenario, Testbed, plans
-from emulator.vocabulary import handlers
+from emulator import Scenario, Testbed
 
 pytest_plugins = ["pytester"]
 
@@ -102,15 +101,6 @@ def _end(process: subprocess.Popen[str]) -> None:
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None:
                 pipe.close()
-
-
-@pytest.fixture
-def no_unit_count(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """As if nobody had written a handler for nvmlUnitGetCount."""
-    plans.placed.cache_clear()
-    monkeypatch.delitem(handlers()["nvml"], "nvmlUnitGetCount")
-    yield
-    plans.placed.cache_clear()
 
 
 @pytest.fixture

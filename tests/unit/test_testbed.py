@@ -9,17 +9,18 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from select import select
 from typing import Any
 
 import pytest
 
-from emulator import Gpu, Machine, Scenario, Testbed
+from emulator import Gpu, Machine, Scenario, Testbed, plans
 from emulator.stubfiles import stub
 from emulator.testbed import TestbedError, furnish
 from emulator.testbed.program import ProgramError, Relay
+from emulator.vocabulary import handlers
 
 TWO = Scenario(name="two", gpus=[Gpu("t4", count=2)], driver="550.163.01")
 
@@ -214,6 +215,15 @@ UNHANDLED = (
 
 
 FORGET = "from emulator import vocabulary; del vocabulary.handlers()['nvml']['nvmlUnitGetCount']; "
+
+
+@pytest.fixture
+def no_unit_count(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As if nobody had written a handler for nvmlUnitGetCount."""
+    plans.placed.cache_clear()
+    monkeypatch.delitem(handlers()["nvml"], "nvmlUnitGetCount")
+    yield
+    plans.placed.cache_clear()
 
 
 class TestStrictScenario:
