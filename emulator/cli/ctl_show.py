@@ -7,7 +7,7 @@ from typing import Any
 
 from ..machine import Device
 from ..machine.clock import SECOND
-from ..machine.ledger import Ledger
+from ..machine.ledger.ledger import Ledger
 from ..runtime.faults import Rule
 from ..scenario.fields import CHANGES
 from ..testbed.running import RunningTestbed

@@ -143,7 +143,7 @@ def apply(
 def _close_accounts(device: Device, before: list[Process], now: int) -> None:
     """Keep the accounts of processes that were there before a change of them."""
     if before and device.accounting.enabled:
-        from .accounts import close
+        from .ledger.accounts import close
 
         close(device, before, now)
 
@@ -167,7 +167,7 @@ def _prepare(machine: Machine, change: Change, now: int) -> None:
         for device in devices:
             machine.settle(device, now)
     if touched & READINGS:
-        from .load import pin
+        from .load.load import pin
 
         for device in devices:
             pin(device, change.get("set", {}), change.get("add", {}))
@@ -175,7 +175,7 @@ def _prepare(machine: Machine, change: Change, now: int) -> None:
 
 def _join_links(machine: Machine, change: Change) -> None:
     """A link that goes down at one end is down at the other."""
-    from .links import join_ends
+    from .links.links import join_ends
 
     for index in change["devices"]:
         join_ends(machine.devices, machine.devices[index])

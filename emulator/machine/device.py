@@ -15,23 +15,23 @@ if TYPE_CHECKING:
     from .confidential import Confidential, DramEncryption
     from .ecc import Ecc, RemappedRows, RetiredPages
     from .engines import CaptureSessions, Encoder, Processor, Utilization
-    from .fabric import Fabric
-    from .gpuinstance import GpuInstance
     from .licensing import Licensing
-    from .links import NvLink
-    from .load import Load
+    from .links.fabric import Fabric
+    from .links.links import NvLink
+    from .links.nvlink import C2c, LinkSettings
+    from .links.topology import Topology
+    from .load.load import Load
     from .memory import Memory, MemoryLimit, Region
+    from .mig.gpuinstance import GpuInstance
+    from .mig.partition import Partition
     from .modes import Accounting, Mig
-    from .nvlink import C2c, LinkSettings
-    from .partition import Partition
     from .pci import Pci
     from .power import Power
     from .powerprofiles import PowerProfiles
     from .processes import Process
     from .smoothing import PowerSmoothing
     from .thermal import Fan, Temperature
-    from .topology import Topology
-    from .vgpu import Vgpu
+    from .vgpu.vgpu import Vgpu
     from .words import (
         AddressingMode,
         Architecture,
@@ -287,7 +287,7 @@ class Device(Figures):
         if not mig.current:
             return []
         if self._instances[0] is not mig.instances:
-            from .gpuinstance import instances
+            from .mig.gpuinstance import instances
 
             self._instances = (mig.instances, instances(self, self._instances[1]))
         return self._instances[1]

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from .changes import Schedule
     from .events import Events
-    from .ledger import Ledger
-    from .loads import Loads
+    from .ledger.ledger import Ledger
+    from .load.loads import Loads
     from .words import User
 
     Hook = Callable[[Any], Callable[..., Any]]
@@ -117,7 +117,7 @@ class Machine:
     def ledger(self) -> Ledger:
         """What processes hold of the devices; made when first asked for, as few programs ask."""
         if self._ledger is None:
-            from .ledger import Ledger
+            from .ledger.ledger import Ledger
 
             with self.lock:
                 if self._ledger is None:
@@ -131,7 +131,7 @@ class Machine:
     def loads(self) -> Loads:
         """What keeps devices busy; made when the first one is, as most machines idle."""
         if self._loads is None:
-            from .loads import Loads
+            from .load.loads import Loads
 
             self._loads = Loads()
         return self._loads
@@ -191,7 +191,7 @@ class Machine:
     def reading(self, device: Device, path: tuple[str, ...], when: int) -> Any:
         """What a reading of a device was at a time since the start, as far as it followed a load
         then; else what it is."""
-        from .loads import read
+        from .load.loads import read
 
         with self.lock:
             whole = self.devices[device.index]  # of a MIG device

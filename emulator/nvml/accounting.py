@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..machine.accounts import accounts
 from ..machine.clock import SECOND
+from ..machine.ledger.accounts import accounts
 from . import _status as status
 from .library import Nvml, NvmlError, implements
 from .processes import UNKNOWN_SIZE
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any, Optional
 
     from ..machine import Device
-    from ..machine.accounts import Account
+    from ..machine.ledger.accounts import Account
 
 __all__: list[str] = []
 

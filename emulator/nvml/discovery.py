@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Sequence
 
     from ..machine import Device
-    from ..machine.partition import Partition
+    from ..machine.mig.partition import Partition
 
 __all__ = ["bus_address"]
 
@@ -94,7 +94,7 @@ def old_name(partition: Partition) -> str:
 
 def mig_device_by(nvml: Nvml, condition: Callable[[Partition], bool]) -> Any:
     """A MIG device, as what its handle stands for."""
-    from .migdevices import mig_device
+    from .mig.devices import mig_device
 
     for device in nvml.devices:
         for partition in device.partitions:

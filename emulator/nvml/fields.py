@@ -10,7 +10,7 @@ from . import _constants as constants
 from . import _status as status
 from .fieldtable import CLEARED, READERS, SIGNED, UNSIGNED, UNSIGNED_LONG_LONG
 from .library import Nvml, NvmlError, implements
-from .linkfields import ALL_LINKS, links_of
+from .links.fields import ALL_LINKS, links_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ..machine.words import WORDS
 from . import _constants as constants
-from . import linkfields
+from .links import fields as linkfields
 from .pci import atomics_mask
 
 TYPE_CHECKING = False
@@ -339,5 +339,5 @@ READERS = {
 #: Field number -> why it is NOT_SUPPORTED everywhere.
 UNREAD = {number(name): reason for name, reason in UNREAD_NAMES.items()}
 
-#: As that of `linkfields`, by number.
+#: As that of `links.fields`, by number.
 CLEARED = {number(name): cleared for name, cleared in linkfields.CLEARED.items()}

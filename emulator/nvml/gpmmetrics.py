@@ -7,7 +7,7 @@ which the machine has.
 
 from __future__ import annotations
 
-from ..machine.mig import profiles
+from ..machine.mig.profiles import profiles
 from . import _constants as constants
 
 TYPE_CHECKING = False

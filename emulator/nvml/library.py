@@ -58,8 +58,8 @@ implements = api.implements
 #: Modules, and single functions, for which nobody looks at the device itself: public reports show
 #: name, UUID, memory and processes beside "[GPU requires reset]" for what is read off it.
 KNOWING = (
-    *("accounting", "board", "confidential", "device", "discovery", "licensing", "memory", "mig"),
-    *("modes", "processes", "refusals", "topology"),
+    *("accounting", "board", "confidential", "device", "discovery", "licensing", "links.topology"),
+    *("memory", "mig.mig", "modes", "processes", "refusals"),
 )
 KNOWN = ("nvmlDeviceGetPciInfo", "nvmlDeviceGetPciInfo_v2", "nvmlDeviceGetPciInfo_v3")
 
@@ -125,7 +125,7 @@ class Nvml(Library):
 
     def decoder(self, type_name: str, function: str) -> Optional[Callable[[int], Any]]:
         """Handles of MIG instances end with them, and few functions take a MIG device's."""
-        from .migdevices import decoder
+        from .mig.devices import decoder
 
         return decoder(self, type_name, function)
 

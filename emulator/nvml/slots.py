@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import ctypes
 
-from ..machine.topology import ancestor, near_nodes
+from ..machine.links.topology import ancestor, near_nodes
 from . import _constants as constants
 from . import _status as status
 from . import resets
 from .discovery import bus_address
+from .events.monitor import samples
 from .library import Nvml, NvmlError, api
-from .links import link_of
-from .monitor import samples
+from .links.links import link_of
 from .pci import atomics_mask
 from .processes import COMPUTE, GRAPHICS, MPS, info, of_kind
-from .vgpuguests import put_license_state
-from .vgpuinstances import put_vm_name
+from .vgpu.guests import put_license_state
+from .vgpu.instances import put_vm_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..machine.migplaces import arrange
+from ..machine.mig.places import arrange
 from ..machine.modes import Instance
 from .errors import ScenarioError
 

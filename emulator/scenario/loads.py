@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
-from ..machine.load import DRIVEN, written
+from ..machine.load.load import DRIVEN, written
 from .errors import ScenarioError
 
 __all__ = ["check_load", "resolved"]

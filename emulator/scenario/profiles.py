@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from ..machine import DRIVERS
 from ..machine.drivers import branch
-from ..machine.topology import Topology
+from ..machine.links.topology import Topology
 from .checks import bus_id
 from .errors import ScenarioError, ScenarioFileError, UnknownNameError, nearest
 from .tree import check

@@ -42,7 +42,7 @@ class Gpu(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fields=Tr
         temperature: of the GPU, in degrees Celsius.
         power_usage: milliwatts, or a power such as "312.5 W".
         load: how busy the GPU is, in percent, and all of its readings with it; or a table, see
-            ``emulator.machine.load.Load``.
+            ``emulator.machine.load.load.Load``.
         utilization: the same as ``load`` in percent.
         failure: "lost", "reset_required" or "unplugged": what has become of it.
         figures: any other figure of the profile, in tables as the profile has them.

@@ -8,10 +8,10 @@ from typing import Any
 
 from ..machine import Device
 from ..machine.drivers import branch
-from ..machine.vgpuplaces import arrange, mixes
-from ..machine.vgpurows import VgpuInstance
-from ..machine.vgpurunning import Running
-from ..machine.vgputypes import types_of
+from ..machine.vgpu.places import arrange, mixes
+from ..machine.vgpu.rows import VgpuInstance
+from ..machine.vgpu.running import Running
+from ..machine.vgpu.types import types_of
 from .errors import ScenarioError, UnknownNameError
 
 __all__ = ["check_types", "check_vgpus"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..machine.changes import elements
-from ..machine.links import switch_bus_id
+from ..machine.links.links import switch_bus_id
 from .checks import bus_address
 from .errors import ScenarioError, UnknownNameError
 from .profiles import Links, Placement

@@ -16,9 +16,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from emulator.machine.ledger import Ledger, TakenError
+from emulator.machine.ledger.ledger import Ledger, TakenError
+from emulator.machine.ledger.records import HEADER, MOST, WORD
 from emulator.machine.memory import Memory
-from emulator.machine.records import HEADER, MOST, WORD
 
 GIB = 1 << 30
 SIZE = 80 * GIB

@@ -17,7 +17,7 @@ import emulator.machine
 from emulator.machine import DRIVERS, FORMAT, NEWEST, Device, Figures, Machine, Process
 from emulator.machine.clocks import Clocks
 from emulator.machine.drivers import FROM_HEADERS, branch, nvml_version
-from emulator.machine.links import nvlinks
+from emulator.machine.links.links import nvlinks
 from emulator.machine.memory import Memory, Region
 from emulator.machine.pci import Pci
 from emulator.scenario import Gpu, Scenario, Vocabulary, names, resolve

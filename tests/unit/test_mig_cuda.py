@@ -14,9 +14,9 @@ from cuda_client import Client, refused
 import emulator
 from emulator import Change, Gpu, Machine, Scenario, ScenarioError
 from emulator.machine.drivers import NEWEST
-from emulator.machine.mig import profiles as kinds
-from emulator.machine.mig import whole
-from emulator.machine.migproducts import PRODUCTS
+from emulator.machine.mig.products import PRODUCTS
+from emulator.machine.mig.profiles import profiles as kinds
+from emulator.machine.mig.profiles import whole
 from emulator.plans import plan_of
 from emulator.scenario import profiles
 from emulator.testbed import running

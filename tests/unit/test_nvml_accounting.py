@@ -14,7 +14,7 @@ from nvml_newest import values
 from workers import RefusedError, Worker
 
 from emulator import Change, Gpu, Machine, Scenario, Testbed
-from emulator.machine.book import BOOK, LONGEST, append, clear, entries
+from emulator.machine.ledger.book import BOOK, LONGEST, append, clear, entries
 from emulator.plans import plan_of
 
 MIB = 1 << 20

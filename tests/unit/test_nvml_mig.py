@@ -10,8 +10,8 @@ import pytest
 from nvml_client import A100, H100, T4, library, playing, refused
 
 from emulator import Gpu
-from emulator.nvml import migdevices
 from emulator.nvml._functions import FUNCTIONS
+from emulator.nvml.mig import devices as migdevices
 
 MIB = 1 << 20
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from nvml_client import A100, H100, RTX_4090, library, playing, refused
 
 from emulator import Gpu
-from emulator.machine.migproducts import PRODUCTS
+from emulator.machine.mig.products import PRODUCTS
 from emulator.nvml import api
 
 #: Profile ids on products with eight memory slices.

@@ -11,7 +11,7 @@ from nvml_client import A100, H100, RTX_4090, T4, library, playing, refused
 from vgpu_host import host, type_id
 
 from emulator import Gpu
-from emulator.machine.vgpuproducts import PRODUCTS
+from emulator.machine.vgpu.products import PRODUCTS
 
 GIB, MIB = 1 << 30, 1 << 20
 

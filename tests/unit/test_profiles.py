@@ -13,7 +13,7 @@ from gpu_datasheets import DATASHEETS
 
 from emulator.machine import DRIVERS, Device, Figures, Machine
 from emulator.machine.drivers import branch
-from emulator.machine.mig import profiles as mig_profiles
+from emulator.machine.mig.profiles import profiles as mig_profiles
 from emulator.scenario import Gpu, Scenario, ScenarioError, Vocabulary, names, resolve
 from emulator.scenario.profiles import merge, profile
 from emulator.scenario.tree import names as figures_of

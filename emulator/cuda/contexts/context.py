@@ -38,7 +38,7 @@ from __future__ import annotations
 import itertools
 from _thread import _local
 
-from ...machine.ledger import TakenError
+from ...machine.ledger.ledger import TakenError
 from .. import _status as status
 from ..error import CudaError
 from ..streams.schedule import Schedule

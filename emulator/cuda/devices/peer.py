@@ -6,7 +6,7 @@ PTX ISA, "atom" and "red", for the operations; NVIDIA's MIG user guide: no peer 
 
 from __future__ import annotations
 
-from ...machine.peers import access, linked
+from ...machine.links.peers import access, linked
 from .. import _constants as constants
 from .. import _status as status
 from ..library import Cuda, CudaError, implements

@@ -1,0 +1,1 @@
+"""What connects GPUs: NVLinks, the fabric, the topology of the machine, peers."""

@@ -1,0 +1,1 @@
+"""GPUs that are divided by MIG: profiles, where instances are placed, what each has."""

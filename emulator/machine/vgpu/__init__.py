@@ -1,0 +1,1 @@
+"""Virtual GPUs: the types a product has, where they are placed, those that run."""

@@ -1,0 +1,1 @@
+"""Events: those of a device, of the system, and operational ones."""

@@ -1,0 +1,1 @@
+"""NVLinks and what else connects GPUs: states, counters, the fabric, the topology."""

@@ -1,0 +1,1 @@
+"""MIG: the mode, GPU instances, compute instances, the devices they make."""

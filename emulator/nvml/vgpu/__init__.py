@@ -1,0 +1,1 @@
+"""Virtual GPUs, seen from the host and from a guest."""
