@@ -121,9 +121,9 @@ def apply(
     now: int,
 ) -> None:
     """Make a change that is due so many times at once, at a time since the start."""
-    _prepare(machine, change, now)
-    for index in change["devices"]:
-        device = machine.devices[index]
+    devices = [machine.devices[index] for index in change["devices"]]
+    _prepare(machine, change, devices, now)
+    for device in devices:
         before = device.processes if "processes" in change.get("set", ()) else []
         _set(device, change.get("set", {}))
         _add(device, change.get("add", {}), times)
@@ -136,7 +136,7 @@ def apply(
         for _ in range(min(times, MOST)):
             function(machine)
     if machine.has_loads:
-        machine.loads.look(now)
+        machine.loads.look(machine.devices if change.get("run") else devices, now)
     machine.changed(change, times)
 
 
@@ -154,12 +154,11 @@ def _is_timed(machine: Machine, change: Change) -> bool:
     return machine.has_loads or not touched.isdisjoint(("load", "power"))
 
 
-def _prepare(machine: Machine, change: Change, now: int) -> None:
+def _prepare(machine: Machine, change: Change, devices: list[Device], now: int) -> None:
     """Before a change, let grow what grows by the figures in force until then.
 
     A reading that is set follows no load from then on.
     """
-    devices = [machine.devices[index] for index in change["devices"]]
     touched = {*change.get("set", ()), *change.get("add", ())}
     if "load" in touched:
         machine.loads.begin(devices, now)

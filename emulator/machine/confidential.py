@@ -7,6 +7,7 @@ from .figures import Bytes, Figures
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .words import (
+        AttackerAdvantage,
         ConfidentialEnvironment,
         ConfidentialGpus,
         CpuConfidentiality,
@@ -47,7 +48,7 @@ class Confidential(Figures):
     multi_gpu: MultiGpuProtection | None
     tdisp: TdispState | None
     accepting: bool | None
-    attacker_advantage: int | None
+    attacker_advantage: AttackerAdvantage | None
     unprotected_memory: Bytes | None
 
 

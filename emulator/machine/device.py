@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from _thread import RLock
+
 from .figures import Figures
 from .groups import GROUPS, build
 
@@ -53,6 +55,18 @@ CONTEXT_MEMORY = 4 << 20
 COMPUTE_SLICES = 7
 
 
+class _Turns:
+    """A lock; a copy of what has it has one of its own."""
+
+    __slots__ = ("lock",)
+
+    def __init__(self) -> None:
+        self.lock = RLock()
+
+    def __reduce__(self) -> tuple[type[_Turns], tuple[()]]:
+        return _Turns, ()
+
+
 class Device(Figures):
     """One GPU: its own figures here, the rest in groups by meaning. All of it may be changed.
 
@@ -69,6 +83,7 @@ class Device(Figures):
         "_instances",
         "_outages",
         "_table",
+        "_turns",
         "accounting",
         "addressing_mode",
         "application_clocks_restricted",
@@ -216,6 +231,7 @@ class Device(Figures):
         self._table = table
         self._groups: dict[str, Any] = {}
         self._instances: tuple[Any, list[GpuInstance]] = (None, [])
+        self.renew_lock()
 
     if not TYPE_CHECKING:  # to a type checker, a class with __getattr__ would have every name
 
@@ -241,7 +257,7 @@ class Device(Figures):
     def performance_states(self) -> list[int]:
         """The states it may be in, P0 first, one for each row of its supported clocks; where its
         profile does not say, P0 and the one that it idles in."""
-        if self.clocks.states is not None:
+        if self.clocks.states:
             return self.clocks.states
         return sorted({0, self._table.get("performance_state") or 0})
 
@@ -289,7 +305,10 @@ class Device(Figures):
         if self._instances[0] is not mig.instances:
             from .mig.gpuinstance import instances
 
-            self._instances = (mig.instances, instances(self, self._instances[1]))
+            with self._turns.lock:  # the handles of two threads stand for the same objects
+                rows = mig.instances
+                if self._instances[0] is not rows:
+                    self._instances = (rows, instances(self, rows, self._instances[1]))
         return self._instances[1]
 
     @property
@@ -314,6 +333,10 @@ class Device(Figures):
         if self.memory.context is not None:
             return self.memory.context
         return processor.multiprocessors * CONTEXT_MEMORY
+
+    def renew_lock(self) -> None:
+        """Forget a lock that a thread of a fork's parent holds."""
+        self._turns = _Turns()
 
     def __repr__(self) -> str:
         return f"Device(index={self.index}, name={self.name!r}, uuid={self.uuid!r})"

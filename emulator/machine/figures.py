@@ -56,9 +56,9 @@ class Figures:
 
 
 class Rows(Figures):
-    """A group with lists of rows, which plans and changes give as tables.
+    """A group with groups in it, which plans and changes give as tables.
 
-    `kinds` has the names of the lists, each with the class of its rows.
+    `kinds` has the names of such figures, each with the class of what it is, or a list of.
     """
 
     __slots__ = ()
@@ -68,8 +68,10 @@ class Rows(Figures):
         kinds = ()  # an annotation would make a figure of it
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Make rows of tables."""
-        for rows, kind in self.kinds:
-            if rows == name and value is not None:
+        """Make groups of tables."""
+        for figure, kind in self.kinds:
+            if figure == name and isinstance(value, dict):
+                value = kind(value)
+            elif figure == name and value is not None and not isinstance(value, kind):
                 value = [row if isinstance(row, kind) else kind(row) for row in value]
         super().__setattr__(name, value)

@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .words import LicensedFeature
+    from .words import LicensedFeature, Moment
 
 __all__ = ["License", "Licensing"]
 
@@ -25,7 +25,7 @@ class License(Figures):
     product: str
     enabled: bool
     licensed: bool
-    expires: int | None
+    expires: Moment | None
 
 
 class Licensing(Figures):

@@ -104,12 +104,12 @@ class Machine:
         self._loads: Loads | None = None
         if any(device.is_loaded for device in self.devices):
             self.loads.begin([device for device in self.devices if device.is_loaded], 0)
-            self.clock.advanced = self.catch_up
+            self.clock.advanced = self.leap
         if plan["changes"]:
             from .changes import Schedule
 
             self._schedule = Schedule(plan["changes"], hook)
-            self.clock.advanced = self.catch_up
+            self.clock.advanced = self.leap
         if not behind:
             self.catch_up()
 
@@ -127,13 +127,18 @@ class Machine:
                     self._ledger = made
         return self._ledger
 
+    def fork(self) -> None:
+        """A child is about to be forked: without a folder, only memory that is there is shared."""
+        if not self.folder:
+            self.ledger.open()
+
     @property
     def loads(self) -> Loads:
         """What keeps devices busy; made when the first one is, as most machines idle."""
         if self._loads is None:
             from .load.loads import Loads
 
-            self._loads = Loads()
+            self._loads = Loads(self.clock.rate)
         return self._loads
 
     @property
@@ -175,10 +180,7 @@ class Machine:
         return max(due - self.clock.elapsed(), 0) / (self.clock.rate * SECOND)
 
     def catch_up(self, when: int | None = None) -> None:
-        """Let happen what was to happen by now, or by a time of the wall's.
-
-        Calls do it, and so does `clock.advance`.
-        """
+        """Let happen what was to happen by now, or by a time of the wall's; calls do it."""
         if self._schedule is None and self._loads is None:
             return
         with self.lock:
@@ -186,12 +188,19 @@ class Machine:
             if self._schedule is not None:
                 self._schedule.run(self, now)
             if self._loads is not None:
-                self._loads.look(now)
+                self._loads.sample(now)
+
+    def leap(self, when: int | None = None) -> None:
+        """As `catch_up`, after the clock was put forward: readings are not of a sample before."""
+        with self.lock:
+            self.catch_up(when)
+            if self._loads is not None:
+                self._loads.look(self.devices, self.clock.elapsed(when))
 
     def reading(self, device: Device, path: tuple[str, ...], when: int) -> Any:
         """What a reading of a device was at a time since the start, as far as it followed a load
         then; else what it is."""
-        from .load.loads import read
+        from .load.follower import read
 
         with self.lock:
             whole = self.devices[device.index]  # of a MIG device
@@ -237,6 +246,8 @@ class Machine:
     def renew_lock(self) -> None:
         """Forget a lock that a thread of a fork's parent holds."""
         self.lock = RLock()
+        for device in self.devices:
+            device.renew_lock()
         if self._ledger is not None:
             self._ledger.renew_lock()
         if self._schedule is not None:

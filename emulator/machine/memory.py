@@ -32,8 +32,9 @@ class Region(Figures):
 class Memory(Figures):
     """The frame buffer.
 
-    ``total`` is all of it, ``reserved`` what the driver and firmware keep, ``used`` what processes
-    hold; ``nvmlMemory_v2_t`` reports the three apart, ``nvmlMemory_t`` counts ``reserved`` as used.
+    ``total`` is all of it, ``reserved`` what the driver and firmware keep, ``used`` what the
+    scenario says is in use: no less than its listed processes have, and more by what programs hold.
+    ``nvmlMemory_v2_t`` reports the three apart, ``nvmlMemory_t`` counts ``reserved`` as used.
     ``context`` is what one CUDA context takes; None: it follows from the multiprocessors.
     """
 

@@ -18,13 +18,19 @@ __all__ = ["ModulePower", "Power"]
 class ModulePower(Figures):
     """The readings of a module that carries more than the GPU (Grace Hopper); else all None."""
 
-    __slots__ = ("default_limit", "limit", "max_limit", "min_limit", "usage")
+    __slots__ = ("default_limit", "instant", "limit", "max_limit", "min_limit", "usage")
 
     usage: Milliwatts | None
+    instant: Milliwatts | None
     limit: Milliwatts | None
     default_limit: Milliwatts | None
     min_limit: Milliwatts | None
     max_limit: Milliwatts | None
+
+    @property
+    def enforced_limit(self) -> int | None:
+        """The limit in force: the set one."""
+        return self.limit
 
 
 class Power(Figures):

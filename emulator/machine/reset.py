@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .device import Device
+    from .thermal import Fan
 
 __all__ = ["after_reset"]
 
@@ -18,6 +19,7 @@ TAKEN = {
     "power.limit": "power.default_limit",
     "clocks.graphics.application": "clocks.graphics.default_application",
     "clocks.memory.application": "clocks.memory.default_application",
+    "nvlink.low_power_threshold": "nvlink.low_power_threshold_default",
 }
 
 #: Figure -> its value in a device that was started anew, where it has one at all.
@@ -36,6 +38,8 @@ STARTED: dict[str, Any] = {
     "recovery_action": "NONE",
     "hostname": None,
     "rusd_polls": None,
+    "nvlink.reduced_bandwidth_mode": None,
+    "power_profiles.requested": [],
 }
 
 
@@ -48,15 +52,25 @@ def after_reset(device: Device, elapsed: int) -> dict[str, Any]:
     """
     figures: dict[str, Any] = {"uptime": -(elapsed // 1_000_000_000)}
     for name, source in TAKEN.items():
-        _put(figures, device, name, _figure(device, source))
+        value = _figure(device, source)
+        if value is not None:
+            _put(figures, device, name, value)
     for name, value in STARTED.items():
         _put(figures, device, name, value)
     figures.setdefault("ecc", {})["volatile"] = device.ecc.volatile.cleared
+    links = {str(place): link.cleared for place, link in enumerate(device.nvlinks)}
+    fans = {str(place): _automatic(fan) for place, fan in enumerate(device.fans) if fan.manual}
+    figures.update({name: rows for name, rows in (("nvlinks", links), ("fans", fans)) if rows})
     if device.mig.current is not None:
         figures.setdefault("mig", {})["instances"] = []
     if device.failure == "reset_required":
         figures["failure"] = None
     return figures
+
+
+def _automatic(fan: Fan) -> dict[str, Any]:
+    turns = None if fan.rpm is None else fan.turns(fan.automatic or 0)
+    return {"manual": False, "speed": fan.automatic, "target": fan.automatic, "rpm": turns}
 
 
 def _figure(device: Device, name: str) -> Any:

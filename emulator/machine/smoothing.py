@@ -96,7 +96,8 @@ class PowerSmoothing(Rows):
     def in_force(self, name: str) -> int | None:
         """A parameter as it is in force: the administrator's, or else the active profile's."""
         over: int | None = getattr(self.override, name)
-        if over is not None or self.active_profile is None:
+        chosen = len(self.profiles) if self.active_profile is None else self.active_profile
+        if over is not None or chosen >= len(self.profiles):
             return over
-        value: int | None = getattr(self.profiles[self.active_profile], name)
+        value: int | None = getattr(self.profiles[chosen], name)
         return value

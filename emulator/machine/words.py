@@ -6,10 +6,11 @@ A scenario may write these words and no others.
 
 from __future__ import annotations
 
-__all__ = ["PATTERNS", "WORDS"]
+__all__ = ["PATTERNS", "RANGES", "WORDS"]
 
 Architecture = str
 AtomicOperation = str
+AttackerAdvantage = int
 Availability = str
 Brand = str
 AddressingMode = str
@@ -26,6 +27,7 @@ EventReason = str
 FabricConfiguration = str
 FabricHealth = str
 FabricState = str
+FabricStatus = str
 FabricUuid = str
 Failure = str
 FbcSessionType = str
@@ -34,14 +36,20 @@ Hypervisor = str
 HexBytes = str
 LicensedFeature = str
 LinkEnd = str
+LinkGeneration = int
 LinkUcode = str
+Moment = int
 MultiGpuProtection = str
+NumaNode = int
 PeerStatus = str
 PeerType = str
 PowerMizerMode = str
 PowerSource = str
 ProcessType = str
 RecoveryAction = str
+SchedulerFactor = int
+SchedulerFrequency = int
+SchedulerSlice = int
 TdispState = str
 ThresholdUnit = str
 User = str
@@ -51,6 +59,22 @@ VideoCodec = str
 VirtualizationMode = str
 WorkloadProfile = str
 VmIdType = str
+
+#: Annotation -> the numbers of that kind.
+RANGES = {
+    # NVML_CC_KEY_ROTATION_THRESHOLD_ATTACKER_ADVANTAGE_MIN and _MAX, which NVML takes
+    "AttackerAdvantage": range(50, 66),
+    # NVML_NVLINK_VERSION_*, by their first digits
+    "LinkGeneration": range(1, 7),
+    # seconds since the epoch, as far as the calendar has four digits for a year
+    "Moment": range(253_402_300_800),
+    # as many as Linux has at most (CONFIG_NODES_SHIFT)
+    "NumaNode": range(1024),
+    # NVIDIA's Virtual GPU Software User Guide, "vGPU schedulers"; slices in nanoseconds
+    "SchedulerFactor": range(1, 61),
+    "SchedulerFrequency": range(63, 961),
+    "SchedulerSlice": range(1_000_000, 30_000_001),
+}
 
 #: Annotation -> the words of that kind.
 WORDS = {
@@ -114,6 +138,17 @@ WORDS = {
     "Hypervisor": ("KVM", "VMWARE", "XEN", "HYPERV"),
     # NVML_GPU_FABRIC_STATE_*
     "FabricState": ("NOT_SUPPORTED", "NOT_STARTED", "IN_PROGRESS", "COMPLETED"),
+    # NVML_SUCCESS and NVML_ERROR_*
+    "FabricStatus": (
+        *("SUCCESS", "UNINITIALIZED", "INVALID_ARGUMENT", "NOT_SUPPORTED", "NO_PERMISSION"),
+        *("ALREADY_INITIALIZED", "NOT_FOUND", "INSUFFICIENT_SIZE", "INSUFFICIENT_POWER"),
+        *("DRIVER_NOT_LOADED", "TIMEOUT", "IRQ_ISSUE", "LIBRARY_NOT_FOUND", "FUNCTION_NOT_FOUND"),
+        *("CORRUPTED_INFOROM", "GPU_IS_LOST", "RESET_REQUIRED", "OPERATING_SYSTEM"),
+        *("LIB_RM_VERSION_MISMATCH", "IN_USE", "MEMORY", "NO_DATA", "VGPU_ECC_NOT_SUPPORTED"),
+        *("INSUFFICIENT_RESOURCES", "FREQ_NOT_SUPPORTED", "ARGUMENT_VERSION_MISMATCH"),
+        *("DEPRECATED", "NOT_READY", "GPU_NOT_FOUND", "INVALID_STATE", "RESET_TYPE_NOT_SUPPORTED"),
+        "UNKNOWN",
+    ),
     # NVML_GRID_LICENSE_FEATURE_CODE_*
     "LicensedFeature": ("VGPU", "NVIDIA_RTX", "VWORKSTATION", "GAMING", "COMPUTE"),
     # NVML_CC_SYSTEM_MULTIGPU_*, in the order of their values

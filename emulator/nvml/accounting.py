@@ -50,9 +50,9 @@ def kept(nvml: Nvml, device: Device) -> list[Account]:
     """The accounts of a device.
 
     Raises:
-        NvmlError: NOT_SUPPORTED: none are kept.
+        NvmlError: NOT_SUPPORTED: none are kept, or for each vGPU apart (nvml.h).
     """
-    if not mode(device):
+    if not mode(device) or device.virtualization_mode == "HOST_VGPU":
         raise NvmlError(status.NOT_SUPPORTED)
     return accounts(nvml.machine, device)
 

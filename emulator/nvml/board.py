@@ -70,7 +70,7 @@ def unload_firmware(nvml: Nvml, device: Device) -> None:
 
 @implements("nvmlDeviceGetBridgeChipInfo")
 def bridges(device: Device) -> dict[str, Any]:
-    versions = device.board.bridges
+    versions = (device.board.bridges or [])[: constants.MAX_PHYSICAL_BRIDGE]
     if not versions:
         raise NvmlError(status.NOT_SUPPORTED)
     chips = [{"type": constants.BRIDGE_CHIP_PLX, "fwVersion": version} for version in versions]

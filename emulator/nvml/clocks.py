@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import _constants as constants
 from . import _status as status
 from .architectures import need
+from .bounds import check_between
 from .library import Nvml, NvmlError, implements, implements_each
 from .permissions import check_application_clocks
 
@@ -194,8 +195,7 @@ def set_offset(nvml: Nvml, device: Device, name: str, offset: int) -> None:
     domain = getattr(device.clocks, name)
     if domain.offset is None:
         raise NvmlError(status.NOT_SUPPORTED)
-    if not domain.min_offset <= offset <= domain.max_offset:
-        raise NvmlError(status.INVALID_ARGUMENT)
+    check_between(offset, domain.min_offset, domain.max_offset)
     nvml.machine.alter(device, {"clocks": {name: {"offset": offset}}})
 
 
@@ -208,6 +208,7 @@ def clock_monitors(device: Device) -> Optional[dict[str, Any]]:
     faults = device.clocks.faults
     if faults is None:
         return None
+    faults = faults[: constants.MAX_CLK_DOMAINS]
     found = [{"clkApiDomain": fault.domain, "clkDomainFaultMask": fault.mask} for fault in faults]
     return {"bGlobalStatus": bool(found), "clkMonListSize": len(found), "clkMonList": found}
 

@@ -116,9 +116,17 @@ def set_key_rotation(nvml: Nvml, p_key_rotation_thr_info: Any) -> None:
 
 @implements("nvmlDeviceGetConfComputeMemSizeInfo")
 def memory_sizes(device: Device) -> dict[str, int]:
-    unprotected = device.confidential.unprotected_memory or 0
-    protected = device.memory.total - unprotected if device.confidential.enabled else 0
+    protected, unprotected = shares(device)
+    if not device.confidential.enabled:
+        protected = 0
     return {"protectedMemSizeKib": protected >> 10, "unprotectedMemSizeKib": unprotected >> 10}
+
+
+def shares(device: Device) -> tuple[int, int]:
+    """The bytes of the frame buffer that confidential computing protects, and others."""
+    total = device.memory.total
+    unprotected = min(device.confidential.unprotected_memory or 0, total)
+    return total - unprotected, unprotected
 
 
 @implements("nvmlDeviceSetConfComputeUnprotectedMemSize")
@@ -136,7 +144,7 @@ def protected_memory_usage(nvml: Nvml, device: Device) -> dict[str, Optional[int
     memory = device.protected_memory
     if not device.confidential.enabled:
         return {"total": memory.total, "free": memory.free, "used": memory.used}
-    total = device.memory.total - (device.confidential.unprotected_memory or 0)
+    total, _ = shares(device)
     used = min(nvml.machine.ledger.used(device), total)
     return {"total": total, "free": total - used, "used": used}
 

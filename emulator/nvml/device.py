@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 __all__: list[str] = []
 
 
+def uuid(device: Device) -> str:
+    """What NVML calls it: without "GPU-" on a Jetson (NVIDIA/go-nvlib quotes its nvidia-smi -L)."""
+    return device.uuid if device.nvml_functions is None else device.uuid[4:]
+
+
 @implements("nvmlDeviceOnSameBoard")
 def on_same_board(device1: Device, device2: Device) -> int:
     return int(device1.board.id == device2.board.id)
@@ -86,6 +91,6 @@ implements_each(
         "nvmlDeviceGetName": lambda device: device.name,
         "nvmlDeviceGetNumGpuCores": lambda device: device.processor.cores,
         "nvmlDeviceGetSerial": lambda device: device.serial,
-        "nvmlDeviceGetUUID": lambda device: device.uuid,
+        "nvmlDeviceGetUUID": uuid,
     }
 )

@@ -110,10 +110,15 @@ def handle_by_pci_bus_id(nvml: Nvml, pci_bus_id: str) -> Device:
     return find(nvml, lambda d: (d.pci.domain, d.pci.bus, d.pci.device) == address)
 
 
-def bus_address(text: str) -> tuple[int, ...]:
-    """Domain, bus and device of "00000000:19:00.0", "0000:19:00.0" or "19:00"."""
+def bus_address(text: str) -> tuple[int, int, int]:
+    """Domain, bus and device of "00000000:19:00.0", "0000:19:00.0" or "19:00".
+
+    Raises:
+        NvmlError: INVALID_ARGUMENT: it is no address.
+    """
     numbers = ["0", *text.partition(".")[0].split(":")][-3:]
     try:
-        return tuple(int(number, 16) for number in numbers)
+        domain, bus, device = (int(number, 16) for number in numbers)
+        return domain, bus, device
     except ValueError:
         raise NvmlError(status.INVALID_ARGUMENT) from None

@@ -8,6 +8,7 @@ from ..machine.ecc import LOCATIONS
 from . import _status as status
 from .architectures import need
 from .library import Nvml, NvmlError, api, implements, implements_each
+from .mig.devices import is_mig_device
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,16 +17,18 @@ if TYPE_CHECKING:
     from ..machine import Device
     from ..machine.ecc import EccCounts, SramError
 
-__all__ = ["LIFETIMES"]
+__all__ = ["LIFETIMES", "counts_of"]
 
 LIFETIMES = ("volatile", "aggregate")  # in the order of nvmlEccCounterType_t
 SEVERITIES = ("correctable", "uncorrectable")  # in the order of nvmlMemoryErrorType_t
 
 
 def counts_of(device: Device, lifetime: int) -> EccCounts:
+    """Of a GPU in MIG mode there are no volatile counts (nvml.h): its MIG devices have them."""
     if lifetime >= len(LIFETIMES):
         raise NvmlError(status.INVALID_ARGUMENT)
-    if not device.ecc.current:
+    divided = device.mig.current and not is_mig_device(device)
+    if not device.ecc.current or (divided and LIFETIMES[lifetime] == "volatile"):
         raise NvmlError(status.NOT_SUPPORTED)
     return getattr(device.ecc, LIFETIMES[lifetime])  # type: ignore[no-any-return]
 
@@ -47,8 +50,14 @@ def total_errors(device: Device, error_type: int, counter_type: int) -> Optional
 def memory_errors(
     device: Device, error_type: int, counter_type: int, location_type: int
 ) -> Optional[int]:
+    """A MIG device has volatile uncorrectable errors of its SRAM alone (nvml.h)."""
+    if location_type >= len(LOCATIONS):
+        raise NvmlError(status.INVALID_ARGUMENT)
     name = f"{LOCATIONS[location_type]}_{severity_of(error_type)}"
-    return getattr(counts_of(device, counter_type), name)  # type: ignore[no-any-return]
+    counts = counts_of(device, counter_type)
+    if is_mig_device(device) and (name, counter_type) != ("sram_uncorrectable", 0):
+        return None
+    return getattr(counts, name)  # type: ignore[no-any-return]
 
 
 @implements("nvmlDeviceGetDetailedEccErrors")
@@ -66,7 +75,7 @@ def detailed_errors(device: Device, error_type: int, counter_type: int) -> dict[
 
 @implements("nvmlDeviceGetSramEccErrorStatus")
 def sram_errors(device: Device) -> dict[str, Optional[int]]:
-    volatile, aggregate = counts_of(device, 0), counts_of(device, 1)
+    volatile, aggregate = device.ecc.volatile, counts_of(device, 1)
     sources = device.ecc.sram_sources
     return {
         "aggregateUncParity": aggregate.sram_uncorrectable_parity,
@@ -124,7 +133,8 @@ def set_mode(nvml: Nvml, device: Device, ecc: int) -> None:
 @implements("nvmlDeviceClearEccErrorCounts")
 def clear_counts(nvml: Nvml, device: Device, counter_type: int) -> None:
     """What is cleared of the aggregate counts has no place of origin any more."""
-    cleared: dict[str, Any] = {LIFETIMES[counter_type]: counts_of(device, counter_type).cleared}
+    counts = counts_of(device, counter_type).cleared
+    cleared: dict[str, Any] = {LIFETIMES[counter_type]: counts}
     if counter_type == LIFETIMES.index("aggregate"):
         cleared["sram_sources"] = device.ecc.sram_sources.cleared
         cleared["sram_errors"] = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from . import _constants as constants
 from . import _status as status
-from .fieldtable import CLEARED, READERS, SIGNED, UNSIGNED, UNSIGNED_LONG_LONG
+from .fieldtable import CLEARED, JOINT, READERS, SIGNED, UNSIGNED, UNSIGNED_LONG_LONG
 from .library import Nvml, NvmlError, implements
 from .links.fields import ALL_LINKS, links_of
 
@@ -28,15 +28,20 @@ MEMBERS = {UNSIGNED: "uiVal", UNSIGNED_LONG_LONG: "ullVal", SIGNED: "siVal"}
 def field_values(nvml: Nvml, device: Device, values: list[Any]) -> list[dict[str, Any]]:
     nvml.machine.settle(device)
     now = nvml.machine.clock.now() // 1000
-    return [field_value(device, value, now) for value in values]
+    return [field_value(nvml, device, value, now) for value in values]
 
 
-def field_value(device: Device, asked: Any, now: int) -> dict[str, Any]:
+def field_value(nvml: Nvml, device: Device, asked: Any, now: int) -> dict[str, Any]:
     kind, reader = READERS.get(asked.fieldId, (UNSIGNED, None))
     value: Optional[int] = None
     code = status.NOT_SUPPORTED
     try:
-        value = reader(device, asked.scopeId) if reader else None
+        if device.nvml_functions is not None:
+            pass  # Jetson's NVML has no field: nvidia-smi shows N/A where it asks for some
+        elif reader:
+            value = reader(device, asked.scopeId)
+        elif asked.fieldId in JOINT:
+            value = JOINT[asked.fieldId](nvml.machine.devices, device, asked.scopeId)
     except NvmlError as error:
         code = error.code
     if value is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from ..machine.words import WORDS
 from . import _constants as constants
+from .ecc import LIFETIMES, counts_of
 from .links import fields as linkfields
 from .pci import atomics_mask
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     Reader = Callable[[Device, int], Optional[int]]  # given the scope
 
-__all__ = ["CLEARED", "READERS", "SIGNED", "UNREAD", "UNSIGNED", "UNSIGNED_LONG_LONG"]
+__all__ = ["CLEARED", "JOINT", "READERS", "SIGNED", "UNREAD", "UNSIGNED", "UNSIGNED_LONG_LONG"]
 
 UNSIGNED, UNSIGNED_LONG_LONG, SIGNED = 1, 3, 5  # nvmlValueType_t
 
@@ -76,9 +77,7 @@ def atomics(name: str) -> Reader:
 
 
 def ecc_count(lifetime: str, name: str) -> Reader:
-    return lambda device, _: (
-        getattr(getattr(device.ecc, lifetime), name) if device.ecc.current else None
-    )
+    return lambda device, _: getattr(counts_of(device, LIFETIMES.index(lifetime)), name)
 
 
 def retired(name: str) -> Reader:
@@ -335,6 +334,9 @@ READERS = {
     for kind, table in ((UNSIGNED, UINT), (UNSIGNED_LONG_LONG, ULL), (SIGNED, INT))
     for name, reader in table.items()
 }
+
+#: As that of `links.fields`, by number; all are UNSIGNED.
+JOINT = {number(name): reader for name, reader in linkfields.JOINT.items()}
 
 #: Field number -> why it is NOT_SUPPORTED everywhere.
 UNREAD = {number(name): reason for name, reason in UNREAD_NAMES.items()}

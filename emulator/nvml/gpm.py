@@ -99,9 +99,10 @@ def metrics(nvml: Nvml, metrics_get: Any) -> dict[str, Any]:
     moments = [sample.moment for sample in pair if sample is not None and sample.moment]
     if count and (len(moments) < len(pair) or moments[0].device is not moments[1].device):
         raise NvmlError(status.INVALID_ARGUMENT)
+    span = Span(nvml.machine, *moments) if count else None
     for metric in wanted:
         name = NAMES.get(metric.metricId)
-        value = Span(nvml.machine, *moments).value(name) if name else None
+        value = span.value(name) if span and name else None
         metric.nvmlReturn = status.NOT_SUPPORTED if value is None else status.SUCCESS
         if name is None:
             metric.nvmlReturn = status.INVALID_ARGUMENT

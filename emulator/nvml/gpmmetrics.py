@@ -49,9 +49,15 @@ class Span:
         self.machine = machine
         self.device = last.device
         self.first, self.last = first, last
+        self._averages: dict[tuple[str, ...], Optional[float]] = {}
 
     def average(self, *path: str) -> Optional[float]:
         """The mean of a reading; None: the product does not have it."""
+        if path not in self._averages:  # many metrics are shares of one
+            self._averages[path] = self._average(path)
+        return self._averages[path]
+
+    def _average(self, path: tuple[str, ...]) -> Optional[float]:
         length = self.last.time - self.first.time
         steps = STEPS if length > 0 else 1
         times = [self.first.time + length * (2 * step + 1) // (2 * steps) for step in range(steps)]

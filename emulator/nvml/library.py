@@ -115,7 +115,16 @@ class Nvml(Library):
         self.inits = max(self.inits - 1, 0)
         self.ready = self.inits > 0
         if not self.ready:
-            self.machine.hang_up()
+            self._end_sets()
+
+    def _end_sets(self) -> None:
+        """No event set outlives the last shutdown, nor one for which nothing was registered."""
+        for kind in ("nvmlEventSet_t", "nvmlSystemEventSet_t"):
+            handles = self.handles(kind)
+            for made in list(handles.objects.values()):
+                made.closed = True
+                handles.drop(made)
+        self.machine.hang_up()
 
     def early_checks(self, function: str) -> Iterable[tuple[Sequence[str], str, int, bool]]:
         """The real 470 and 525 say their version only after an init, the real 535 to 555 always."""

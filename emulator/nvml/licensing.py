@@ -9,12 +9,12 @@ from .library import implements
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Optional
 
     from ..machine import Device
     from ..machine.licensing import License
 
-__all__: list[str] = []
+__all__ = ["expiry"]
 
 TIME = ("year", "month", "day", "hour", "min", "sec")  # as time.gmtime has them
 
@@ -41,14 +41,17 @@ def feature(license: License) -> dict[str, Any]:  # noqa: A002 (what it is)
         "featureState": license.licensed,
         "productName": license.product,
         "featureEnabled": license.enabled,
-        "licenseExpiry": expiry(license),
+        "licenseExpiry": expiry(
+            license.expires, license.licensed, constants.GRID_LICENSE_EXPIRY_NOT_APPLICABLE
+        ),
     }
 
 
-def expiry(license: License) -> dict[str, int]:  # noqa: A002
-    if not license.licensed:
-        return {"status": constants.GRID_LICENSE_EXPIRY_NOT_APPLICABLE}
-    if license.expires is None:
-        return {"status": constants.GRID_LICENSE_EXPIRY_PERMANENT}
-    moment = dict(zip(TIME, time.gmtime(license.expires)))
-    return {**moment, "status": constants.GRID_LICENSE_EXPIRY_VALID}
+def expiry(expires: Optional[int], licensed: bool, without: int) -> dict[str, int]:
+    """The fields of an expiry, in UTC; `without` is its status where there is no licence."""
+    kind, moment = constants.GRID_LICENSE_EXPIRY_PERMANENT, (0,) * len(TIME)
+    if not licensed:
+        kind = without
+    elif expires is not None:
+        kind, moment = constants.GRID_LICENSE_EXPIRY_VALID, time.gmtime(expires)[: len(TIME)]
+    return {**dict(zip(TIME, moment)), "status": kind}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 
+from ..api import NULL_PAGE
 from . import _constants as constants
 from . import _status as status
 from .library import Nvml, NvmlError, implements, implements_each
@@ -80,7 +81,7 @@ def set_memory_limits(nvml: Nvml, device: Device, limits: Any) -> None:
 
 def control_group(address: int) -> str:
     """The path of a control group, which must be one that can be opened."""
-    if not address:
+    if address < NULL_PAGE:
         raise NvmlError(status.INVALID_ARGUMENT)
     path = ctypes.string_at(address).decode("utf-8", "surrogateescape")
     if not os.access(path, os.R_OK):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..machine.words import WORDS
 from . import _constants as constants
 from . import _status as status
+from .bounds import check_between
 from .library import Nvml, NvmlError, implements, implements_each
 
 TYPE_CHECKING = False
@@ -21,8 +22,7 @@ def set_limit(nvml: Nvml, device: Device, limit: int) -> None:
     power = device.power
     if not power.managed or power.min_limit is None or power.max_limit is None:
         raise NvmlError(status.NOT_SUPPORTED)
-    if not power.min_limit <= limit <= power.max_limit:
-        raise NvmlError(status.INVALID_ARGUMENT)
+    check_between(limit, power.min_limit, power.max_limit)
     nvml.machine.alter(device, {"power": {"limit": limit}})
 
 
@@ -34,8 +34,7 @@ def set_limit_v2(nvml: Nvml, device: Device, power_value: Any) -> None:
     module = device.power.module
     if scope != constants.POWER_SCOPE_MODULE or module.min_limit is None:
         raise NvmlError(status.NOT_SUPPORTED)
-    if not module.min_limit <= limit <= (module.max_limit or 0):
-        raise NvmlError(status.INVALID_ARGUMENT)
+    check_between(limit, module.min_limit, module.max_limit)
     nvml.machine.alter(device, {"power": {"module": {"limit": limit}}})
     return None
 

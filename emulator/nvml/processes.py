@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..api import NULL_PAGE
 from ..machine.processes import shares
 from ..machine.words import WORDS
 from . import _status as status
@@ -68,14 +69,6 @@ def info(process: Process) -> dict[str, Any]:
 
 
 def listed(nvml: Nvml, device: Device, types: tuple[str, ...]) -> list[dict[str, Any]]:
-    """The processes that a caller may see.
-
-    Raises:
-        NvmlError: NO_PERMISSION: all instances of a GPU in MIG mode are for root to see.
-    """
-    whole = device.instance(device.place) is None
-    if whole and device.mig.current and not nvml.machine.privileged:
-        raise NvmlError(status.NO_PERMISSION)
     return [info(process) for process in of_kind(nvml, device, types)]
 
 
@@ -140,7 +133,7 @@ def put(address: int, kind: str, rows: list[dict[str, Any]], capacity: int) -> N
     Raises:
         NvmlError: INSUFFICIENT_SIZE: there is no array, or one too small.
     """
-    if len(rows) > capacity or (rows and not address):
+    if len(rows) > capacity or (rows and address < NULL_PAGE):
         raise NvmlError(status.INSUFFICIENT_SIZE)
     for entry, row in zip((api.types[kind] * len(rows)).from_address(address or 1), rows):
         for name, value in row.items():
@@ -170,8 +163,11 @@ def samples(nvml: Nvml, device: Device, last_seen: int) -> list[dict[str, int]]:
     """The last sample of each process that used an engine in it.
 
     Raises:
-        NvmlError: NOT_FOUND: none is newer than `last_seen`.
+        NvmlError: NOT_FOUND: none is newer than `last_seen`; NOT_SUPPORTED in MIG mode (nvml.h).
     """
+    from .utilization import whole  # here, as most clients ask for lists alone
+
+    whole(device)
     taken = sample_time(nvml, device)
     sharers = all_of(nvml, device)
     found = [

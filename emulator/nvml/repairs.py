@@ -20,6 +20,8 @@ CAUSES = ("single_bit", "double_bit")  # in the order of nvmlPageRetirementCause
 
 @implements("nvmlDeviceGetRetiredPages")
 def retired_pages(device: Device, cause: int) -> Optional[list[int]]:
+    if cause >= len(CAUSES):
+        raise NvmlError(status.INVALID_ARGUMENT)
     return getattr(device.retired_pages, CAUSES[cause])  # type: ignore[no-any-return]
 
 

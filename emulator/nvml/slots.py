@@ -15,7 +15,7 @@ from . import resets
 from .discovery import bus_address
 from .events.monitor import samples
 from .library import Nvml, NvmlError, api
-from .links.links import link_of
+from .links.links import lanes, link_of
 from .pci import atomics_mask
 from .processes import COMPUTE, GRAPHICS, MPS, info, of_kind
 from .vgpu.guests import put_license_state
@@ -103,9 +103,19 @@ def atomics(nvml: Nvml, device: Device, words: tuple[int, ...]) -> None:
         ctypes.c_uint.from_address(words[1] + 4 * index).value = atomics_mask(operations or [])
 
 
-def link_ecc_errors(nvml: Nvml, device: Device, words: tuple[int, ...]) -> None:
-    count = known(link_of(device, words[1] & UINT).ecc_errors)
-    ctypes.c_ulonglong.from_address(words[4]).value = count
+def lane_errors(name: str) -> Put:
+    """A slot that counts a link's errors by lane: (device, unsigned link, lanes, lanes, entry *).
+
+    An entry is an unsigned long long; of ECC errors the lower half counts, and nvidia-smi reads off
+    the upper whether there were more. All that a link has counted are its first lane's.
+    """
+
+    def put(nvml: Nvml, device: Device, words: tuple[int, ...]) -> None:
+        count = known(getattr(link_of(device, words[1] & UINT), name)) & UINT
+        entries = (ctypes.c_ulonglong * (words[2] & UINT)).from_address(words[4])
+        entries[:] = [count, *[0] * (len(entries) - 1)]
+
+    return put
 
 
 def cpu_nodes(nvml: Nvml, device: Device, words: tuple[int, ...]) -> None:
@@ -125,6 +135,7 @@ def set_persistence(nvml: Nvml, device: Device, words: tuple[int, ...]) -> None:
 
 #: Fields by number that the public nvmlDeviceGetFieldValues does not have.
 FIELDS: dict[int, Callable[[Device], Optional[int]]] = {
+    2: lanes,  # for the view of the counters by lane, from 525 on
     4: lambda device: device.reset_required,  # from 555 on; in 550 the public 226 and 227
     5: lambda device: device.drain_recommended,
 }
@@ -197,6 +208,13 @@ def addressing_mode(device: Device) -> Optional[int]:
     return None if mode is None else getattr(constants, "DEVICE_ADDRESSING_MODE_" + mode)
 
 
+def license_state(device: Device) -> Optional[int]:
+    """Of a guest's vGPU software: one feature that has its licence will do."""
+    licensed = [each.licensed for each in device.licensing.licenses]
+    state = "LICENSED" if any(licensed) else "UNLICENSED"
+    return getattr(constants, "GRID_LICENSE_STATE_" + state) if licensed else None
+
+
 #: Slots that name no device, the same in all drivers.
 FREE: dict[int, Free] = {
     12: parsed_bus_id,
@@ -221,9 +239,11 @@ SLOTS: dict[int, dict[int, Optional[Put]]] = {
         72: number(lambda device: 1),  # whether `dmon` and `pmon` work on it
         108: number(lambda device: device.power.enforced_limit),
         145: samples(4),
+        156: lane_errors("crc_data_errors"),
         165: field_values,
+        189: number(license_state),
         207: number(lambda device: device.board.module_id),
-        208: link_ecc_errors,  # (device, unsigned link, 4, 4, unsigned long long *)
+        208: lane_errors("ecc_errors"),
         209: number(lambda device: device.power.voltage),  # unsigned, microvolts
         211: text(lambda device: device.gsp.version, 80),
     },
@@ -240,7 +260,6 @@ SLOTS: dict[int, dict[int, Optional[Put]]] = {
     },
     535: {
         207: None,
-        208: None,
         213: processes(COMPUTE),
         214: processes(MPS),
         215: processes(GRAPHICS),

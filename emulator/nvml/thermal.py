@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import _constants as constants
 from . import _status as status
+from .bounds import check_between
 from .library import Nvml, NvmlError, implements, implements_each
 
 TYPE_CHECKING = False
@@ -34,7 +35,7 @@ SENSOR = {"controller": 1, "target": 1, "defaultMinTemp": 0, "defaultMaxTemp": 1
 
 
 @implements("nvmlDeviceGetTemperature")
-def temperature(device: Device, sensor_type: int) -> Optional[int]:
+def sensed(device: Device, sensor_type: int) -> Optional[int]:
     if sensor_type:  # there is one sensor, NVML_TEMPERATURE_GPU
         raise NvmlError(status.INVALID_ARGUMENT)
     return device.temperature.gpu
@@ -42,8 +43,7 @@ def temperature(device: Device, sensor_type: int) -> Optional[int]:
 
 @implements("nvmlDeviceGetTemperatureV")
 def temperature_v(device: Device, temperature: Any) -> dict[str, Optional[int]]:
-    sensor: int = temperature.sensorType
-    return {"temperature": device.temperature.gpu if sensor == 0 else None}
+    return {"temperature": sensed(device, temperature.sensorType)}
 
 
 @implements("nvmlDeviceGetMarginTemperature")
@@ -75,9 +75,7 @@ def set_threshold(nvml: Nvml, device: Device, threshold_type: int, temp: int) ->
     heat = device.temperature
     if THRESHOLDS[threshold_type] != "target" or heat.target is None:
         raise NvmlError(status.NOT_SUPPORTED)
-    lowest, highest = heat.target_min, heat.target_max
-    if not (temp if lowest is None else lowest) <= temp <= (temp if highest is None else highest):
-        raise NvmlError(status.INVALID_ARGUMENT)
+    check_between(temp, heat.target_min, heat.target_max)
     nvml.machine.alter(device, {"temperature": {"target": temp}})
 
 
@@ -126,8 +124,7 @@ def fan_policy(device: Device, fan: int) -> Optional[bool]:
 @implements("nvmlDeviceSetFanSpeed_v2")
 def set_fan_speed(nvml: Nvml, device: Device, fan: int, speed: int) -> None:
     found = fan_of(device, fan)
-    if not (found.min_speed or 0) <= speed <= (found.max_speed or 100):
-        raise NvmlError(status.INVALID_ARGUMENT)
+    check_between(speed, found.min_speed, 100 if found.max_speed is None else found.max_speed)
     turn(nvml, device, fan, {"manual": True, "speed": speed, "target": speed})
 
 

@@ -49,13 +49,19 @@ def rates(device: Device) -> dict[str, Optional[int]]:
 
 
 @implements("nvmlDeviceGetSamples", sizes=True)
-def samples(
+def recent_samples(
     nvml: Nvml,
     device: Device,
     type: int,  # noqa: A002 (the C name)
     last_seen_time_stamp: int,
+    samples: int,
+    sample_count: int,
 ) -> tuple[int, list[dict[str, Any]]]:
+    """As many as the client has room for, the oldest first; all of them for one that asks how many
+    there are."""
     if type >= len(SAMPLED):
+        raise NvmlError(status.INVALID_ARGUMENT)
+    if samples and not sample_count:
         raise NvmlError(status.INVALID_ARGUMENT)
     path = SAMPLED[type]
     if path[0] == "utilization":
@@ -66,6 +72,8 @@ def samples(
     times = [time for time in sample_times(nvml) if time // 1000 > last_seen_time_stamp]
     if not times:
         raise NvmlError(status.NOT_FOUND)
+    if samples:
+        times = times[:sample_count]
     return constants.VALUE_TYPE_UNSIGNED_INT, [
         {"timeStamp": time // 1000, "sampleValue": {"uiVal": read(device, path, time - start)}}
         for time in times

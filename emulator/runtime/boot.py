@@ -50,7 +50,7 @@ _unraisable = sys.unraisablehook
 
 def _forking() -> None:
     if _session is not None:
-        _session.machine.ledger.fork()
+        _session.machine.fork()
 
 
 def _forked() -> None:

@@ -84,8 +84,17 @@ class Writer:
     def __exit__(self, *_: object) -> None:
         from fcntl import LOCK_UN, flock
 
-        flock(self._file, LOCK_UN)  # a fork's child may have the file open, too
-        os.close(self._file)
+        if self._file >= 0:
+            flock(self._file, LOCK_UN)  # a fork's child may have the file open, too
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file; in a fork's child the lock is the parent's, and stays."""
+        file, self._file = self._file, -1
+        if file >= 0:
+            os.close(file)
+
+    __del__ = close  # a signal handler of the host may raise before `with` has begun
 
     def written(self) -> bytes:
         """What was said so far.
@@ -100,13 +109,20 @@ class Writer:
         return text
 
     def append(self, entry: Mapping[str, Any]) -> None:
-        """Say something: `t` is put before it."""
+        """Say something: `t` is put before it.
+
+        Raises:
+            OSError: there is no room for it; nothing is said.
+            ValueError: the journal is damaged: it has no beginning.
+        """
+        from errno import ENOSPC
         from mmap import mmap
 
         line = dumps({"t": time_ns(), **entry}).encode("ascii") + b"\n"
         with mmap(self._file, HEADER) as header, memoryview(header).cast("Q") as count:
             # Over what a writer that was killed has left.
-            os.pwrite(self._file, line, HEADER + count[0])
+            if os.pwrite(self._file, line, HEADER + count[0]) < len(line):
+                raise OSError(ENOSPC, os.strerror(ENOSPC))
             count[0] += len(line)  # in one step: now it is said
 
 

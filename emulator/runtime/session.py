@@ -65,7 +65,7 @@ class Session:
             self._watch()
         if any(isinstance(rule.get("process"), int) for rule in plan["faults"]):
             self._number = self._enlist()
-        if self.machine.varies:
+        if self.machine.varies or self.machine.has_loads:
             self.refresh()  # the scenario's changes and live control's in the order of time
         self.control(entries)
         self.machine.catch_up()
@@ -177,11 +177,19 @@ class Session:
     def tell(self, entry: dict[str, Any]) -> None:
         """Have an entry of `control` done on every process's machine, and here at once."""
         with Exclusive(self):
-            if self._writer is None:
-                self.control([entry])
-            else:
-                self._writer.append(entry)
+            if self._writer is not None and self._write(self._writer, entry):
                 self.refresh()
+            else:
+                self.control([entry])
+
+    def _write(self, writer: Writer, entry: dict[str, Any]) -> bool:
+        """Whether an entry could be put into the journal."""
+        try:
+            writer.append(entry)
+        except (OSError, ValueError) as error:  # the disk is full, say
+            escape.say_once(f"what is set stays in this process: {writer.path}: {error}")
+            return False
+        return True
 
     def end(self) -> None:
         """Let the calls go on that faults block or that wait for events: nobody will end them."""
@@ -215,7 +223,7 @@ class Session:
 
     def _advance(self, seconds: float, t: Optional[int]) -> None:
         self.machine.clock.skip(seconds)
-        self.machine.catch_up(t)
+        self.machine.leap(t)
 
     # ---- who calls
 
@@ -230,7 +238,9 @@ class Session:
     def renew_locks(self) -> None:
         """In a fork's child, forget locks that other threads of the parent hold."""
         self._hearing = False
-        self._writer = None
+        if self._writer is not None:
+            self._writer.close()  # else the parent's lock would outlive it, were it killed now
+            self._writer = None
         self.machine.renew_lock()
         if self._observer is not None:
             self._observer.faults.renew_lock()

@@ -11,10 +11,10 @@ from .checks import bus_address
 from .errors import ScenarioError, within
 from .figures import SHORTCUTS
 from .identity import free_address, make_serial, make_uuid
-from .instances import check_instances
+from .instances import check_instances, mig_names
 from .profiles import Placement, Profile, merge, profile
 from .schema import Gpu, Scenario
-from .vgpus import check_vgpus
+from .vgpus import check_vgpus, vgpu_names
 from .wiring import join, wired
 
 __all__ = ["devices"]
@@ -44,11 +44,13 @@ class _Expansion:
         self.given = {bus_address(gpu.pci_bus_id) for gpu in scenario.gpus if gpu.pci_bus_id}
         self.uuids: set[str] = set()
         self.addresses: set[tuple[int, int, int]] = set()
+        self.names: set[tuple[str, Any]] = set()
 
     def add(self, gpu: Gpu) -> None:
         product = _product(gpu, self.scenario.driver)
         figures = _figures(gpu, product, self.scenario.driver)
         for _ in range(gpu.count):
+            self._claim(figures)
             self.devices.append({**figures, **self._identity(gpu, product, figures)})
 
     def _identity(self, gpu: Gpu, product: Profile, figures: dict[str, Any]) -> dict[str, Any]:
@@ -68,6 +70,13 @@ class _Expansion:
             "nvlinks": wired(product.placement, address, figures.get("nvlinks")),
             "topology": _topology(gpu, product.placement, address, figures),
         }
+
+    def _claim(self, figures: dict[str, Any]) -> None:
+        """Refuse a second MIG device or vGPU of a name."""
+        for kind, name, key in (*mig_names(figures), *vgpu_names(figures)):
+            if (kind, name) in self.names:
+                raise ScenarioError(f"expected one of its own, found {name!r} again", key=key)
+            self.names.add((kind, name))
 
     def _uuid(self, gpu: Gpu, origin: tuple[object, ...]) -> str:
         uuid = gpu.uuid or make_uuid(*origin)

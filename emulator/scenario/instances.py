@@ -9,8 +9,9 @@ from typing import Any
 from ..machine.mig.places import arrange
 from ..machine.modes import Instance
 from .errors import ScenarioError
+from .vgpus import Name
 
-__all__ = ["check_instances", "check_rows"]
+__all__ = ["check_instances", "check_rows", "mig_names"]
 
 _UUID = re.compile("MIG-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -38,12 +39,7 @@ def check_rows(product: str, rows: Sequence[Mapping[str, Any]], key: tuple[str, 
     Raises:
         ScenarioError: what is wrong, and what the product has.
     """
-    uuids = [
-        each["uuid"]
-        for row in rows
-        for each in row.get("compute") or ()
-        if each.get("uuid") is not None
-    ]
+    uuids = _uuids(rows)
     for uuid in uuids:
         if not _UUID.fullmatch(uuid):
             raise ScenarioError(f"expected 'MIG-' and a UUID, found {uuid!r}", key=key)
@@ -53,3 +49,18 @@ def check_rows(product: str, rows: Sequence[Mapping[str, Any]], key: tuple[str, 
         arrange(product, [Instance(row) for row in rows])
     except ValueError as error:
         raise ScenarioError(str(error), key=key) from None
+
+
+def mig_names(figures: Mapping[str, Any]) -> list[Name]:
+    """What the MIG devices of a GPU are known by, where it is given."""
+    rows = figures.get("mig", {}).get("instances") or ()
+    return [("MIG UUID", uuid, ("figures", "mig", "instances")) for uuid in _uuids(rows)]
+
+
+def _uuids(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [
+        each["uuid"]
+        for row in rows
+        for each in row.get("compute") or ()
+        if each.get("uuid") is not None
+    ]

@@ -17,8 +17,8 @@ __all__ = ["Growths", "Tree", "quantity"]
 _ABSENT: Schema = {"const": "N/A", "description": "The product does not have it."}
 
 _SCALARS: dict[type, Schema] = {
-    int: integer(-(1 << 63), (1 << 64) - 1),
-    float: {**integer(-(1 << 63), (1 << 64) - 1), "type": "number"},
+    int: integer(0, (1 << 64) - 1),
+    float: {**integer(0, (1 << 64) - 1), "type": "number"},
     str: {"type": "string"},
     bool: {"type": "boolean"},
 }
@@ -103,6 +103,8 @@ class Tree:
         """What may be written for a figure with a unit, or for one of certain words."""
         if isinstance(meaning, str):
             return self._define(meaning, quantity(meaning))
+        if isinstance(meaning, range):
+            return integer(meaning[0], meaning[-1])
         if isinstance(meaning, tree.Pattern):
             return pattern(meaning.text, meaning.example)
         return {"enum": list(meaning)}
@@ -137,10 +139,14 @@ class Growths(Tree):
             return self._places(get_args(hint)[0])
         if hint in (str, bool) or get_origin(hint) in (list, tuple):
             return None
+        if hint in (int, float):
+            return {**_SCALARS[hint], "minimum": -_SCALARS[hint]["maximum"]}
         return super().figure(hint)
 
     def annotated(self, meaning: Any) -> Schema | None:
         """What may be written for a figure with a unit."""
+        if isinstance(meaning, range):
+            return integer(-meaning[-1], meaning[-1])
         if not isinstance(meaning, str):
             return None
         return self._define(meaning, quantity(meaning, least=-BOUNDS[meaning][1]))

@@ -14,7 +14,7 @@ from ..machine import Device, Figures
 from ..machine.board import Board
 from ..machine.groups import modules
 from ..machine.pci import Pci
-from ..machine.words import PATTERNS, WORDS
+from ..machine.words import PATTERNS, RANGES, WORDS
 from . import checks
 from .errors import ScenarioError, UnknownNameError, nearest, within
 from .quantities import UNITS, parse_quantity
@@ -29,11 +29,12 @@ class Pattern(NamedTuple):
     example: str
 
 
-#: What the machine's annotations mean: its classes, units ("Bytes"), words ("Brand") and patterns
-#: ("CpuList"), the last three as types that still know their unit, words or pattern.
+#: What the machine's annotations mean: its classes, units ("Bytes"), words ("Brand"), ranges
+#: ("NumaNode") and patterns ("CpuList"); all but the first as types that still know them.
 _ANNOTATIONS = {
     **{name: kind for module in modules() for name, kind in vars(module).items()},
     **{unit.capitalize(): Annotated[int, unit] for unit in UNITS},
+    **{kind: Annotated[int, numbers] for kind, numbers in RANGES.items()},
     **{kind: Annotated[str, words] for kind, words in WORDS.items()},
     **{kind: Annotated[str, Pattern(*pattern)] for kind, pattern in PATTERNS.items()},
 }
@@ -133,10 +134,13 @@ def _places(value: dict[Any, Any], group: type[Figures]) -> dict[str, Any]:
     return checked
 
 
-def _annotated(value: object, meaning: str | tuple[str, ...] | Pattern) -> object:
-    """Return a value with a unit, by its kind, or text: a certain word, or of a certain form."""
+def _annotated(value: object, meaning: str | range | tuple[str, ...] | Pattern) -> object:
+    """Return a number in a range, a value with a unit, by its kind, or text: a certain word, or of
+    a certain form."""
     if isinstance(meaning, str):
         return parse_quantity(value, meaning)
+    if isinstance(meaning, range):
+        return checks.integer(meaning[0], meaning[-1])(value)
     if isinstance(meaning, Pattern):
         if not isinstance(value, str) or not re.fullmatch(meaning.text, value):
             raise ScenarioError(f"expected text such as {meaning.example!r}, found {value!r}")
@@ -189,8 +193,8 @@ def _scalar(value: object, kind: type) -> object:
     expected = (int, float) if kind is float else kind
     if not isinstance(value, expected) or (kind is not bool and isinstance(value, bool)):
         raise ScenarioError(f"expected {_KINDS[kind]}, found {value!r}")
-    if isinstance(value, (int, float)) and not -(1 << 63) <= value < 1 << 64:
-        raise ScenarioError(f"expected {_KINDS[kind]} of 64 bits, found {value!r}")
+    if isinstance(value, (int, float)) and not 0 <= value < 1 << 64:
+        raise ScenarioError(f"expected {_KINDS[kind]} of 64 bits, 0 or more, found {value!r}")
     if isinstance(value, str) and not value.isprintable():
         raise ScenarioError(f"expected printable text in one line, found {value!r}")
     return value

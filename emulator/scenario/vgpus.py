@@ -14,9 +14,14 @@ from ..machine.vgpu.running import Running
 from ..machine.vgpu.types import types_of
 from .errors import ScenarioError, UnknownNameError
 
-__all__ = ["check_types", "check_vgpus"]
+__all__ = ["Name", "check_types", "check_vgpus", "vgpu_names"]
+
+#: What only one thing of a scenario may be called: of which kind, what, and where it is written.
+Name = tuple[str, Any, tuple[Any, ...]]
 
 _UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_TYPE = re.compile(r".+-\d+[ABCQ]\w*")
+_NUMBERS = range(1, 1 << 32)
 
 KEY = ("figures", "vgpu")
 
@@ -29,6 +34,7 @@ def check_vgpus(product: str, figures: Mapping[str, Any], driver: str) -> None:
         ScenarioError: vGPUs where there is no host, more than fit, or two that share an identity.
     """
     given = figures.get("vgpu", {})
+    _check_rows_of_types(given.get("types") or ())
     rows = given.get("instances") or ()
     if not rows and not given.get("heterogeneous"):
         return
@@ -43,6 +49,18 @@ def check_vgpus(product: str, figures: Mapping[str, Any], driver: str) -> None:
     _check_fit(device, rows)
 
 
+def _check_rows_of_types(rows: Sequence[Mapping[str, Any]]) -> None:
+    ids = [row["id"] for row in rows]
+    for position, row in enumerate(rows):
+        key = (*KEY, "types", position)
+        if not _TYPE.fullmatch(row["name"]):
+            problem = "expected a name that ends in a size in GiB and a series, as 'NVIDIA A40-8Q'"
+            raise ScenarioError(f"{problem}; found {row['name']!r}", key=(*key, "name"))
+        if row["id"] not in _NUMBERS or ids.count(row["id"]) > 1:
+            problem = "expected a number of 32 bits above 0, and of its own"
+            raise ScenarioError(f"{problem}; found {row['id']}", key=(*key, "id"))
+
+
 def _check_mode(device: Device, driver: str) -> None:
     if device.vgpu.heterogeneous and not (mixes(device) and branch(driver) >= 550):
         problem = "expected false: sizes are mixed from Turing and driver 550 on"
@@ -50,20 +68,26 @@ def _check_mode(device: Device, driver: str) -> None:
 
 
 def _check_identities(rows: Sequence[Mapping[str, Any]]) -> None:
-    for name in ("uuid", "mdev_uuid", "id"):
-        seen = set()
-        for position, row in enumerate(rows):
-            value, key = row.get(name), (*KEY, "instances", position, name)
-            if value is None:
-                continue
-            if name != "id" and not _UUID.fullmatch(value):
-                raise ScenarioError(f"expected a UUID, found {value!r}", key=key)
-            if name == "id" and not 0 < value < 1 << 32:
-                problem = f"expected a number of 32 bits above 0, found {value!r}"
-                raise ScenarioError(problem, key=key)
-            if value in seen:
-                raise ScenarioError(f"expected one of its own, found {value!r} again", key=key)
-            seen.add(value)
+    for name, value, key in _names(rows):
+        if name != "id" and not _UUID.fullmatch(value):
+            raise ScenarioError(f"expected a UUID, found {value!r}", key=key)
+        if name == "id" and value not in _NUMBERS:
+            problem = f"expected a number of 32 bits above 0, found {value!r}"
+            raise ScenarioError(problem, key=key)
+
+
+def vgpu_names(figures: Mapping[str, Any]) -> list[Name]:
+    """What the vGPUs of a GPU are known by, where it is given: kind, name and key of each."""
+    return _names(figures.get("vgpu", {}).get("instances") or ())
+
+
+def _names(rows: Sequence[Mapping[str, Any]]) -> list[Name]:
+    return [
+        (name, row[name], (*KEY, "instances", position, name))
+        for position, row in enumerate(rows)
+        for name in ("uuid", "mdev_uuid", "id")
+        if row.get(name) is not None
+    ]
 
 
 def check_types(

@@ -14,6 +14,7 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.control import current_build_context
 
-from ..emulation import Emulation
+from ..emulation import Emulation, EmulationError, loaded_driver
 from ..scenario import Scenario, ScenarioError, dumps, load
 from .whole import scenarios
 
@@ -93,7 +94,7 @@ def given_scenarios(
                 raise
 
         play.__signature__ = _signature(test, wanted)  # type: ignore[attr-defined]
-        made: Test = given(nvemu_scenario=drawn, **more)(play)
+        made: Test = given(nvemu_scenario=drawn.map(_prepared), **more)(play)
         return made
 
     return decorate
@@ -102,6 +103,15 @@ def given_scenarios(
 def _replayed() -> st.SearchStrategy[Scenario] | None:
     file = os.environ.get(REPLAY)
     return st.just(load(file)) if file else None
+
+
+def _prepared(scenario: Scenario) -> Scenario:
+    """The scenario, in a process that has the libraries: hypothesis's deadline is not for the time
+    that the first one takes to load them, and drawing does not count."""
+    if loaded_driver() is None:
+        with suppress(EmulationError), Emulation(scenario):
+            pass  # what is wrong, the test itself meets
+    return scenario
 
 
 def _signature(test: Test, wanted: Sequence[str]) -> inspect.Signature:

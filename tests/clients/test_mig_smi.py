@@ -80,18 +80,19 @@ def table(text: str) -> list[list[str]]:
 
 def test_profiles(smi: Commands):
     text = smi.mig("-lgip")
-    found = {row[1]: (row[2], row[3], row[6]) for row in table(text)}
+    found = {row[1]: (row[2], row[3], row[4], row[6]) for row in table(text)}
     expected = {
-        "1g.10gb": ("19", "7/7", "14"),
-        "1g.10gb+me": ("20", "1/1", "14"),
-        "1g.20gb": ("15", "4/4", "14"),
-        "2g.20gb": ("14", "3/3", "28"),
-        "3g.40gb": ("9", "2/2", "42"),
-        "4g.40gb": ("5", "1/1", "56"),
-        "7g.80gb": ("0", "1/1", "98"),
+        "1g.10gb": ("19", "7/7", "9.50", "14"),
+        "1g.10gb+me": ("20", "1/1", "9.50", "14"),
+        "1g.20gb": ("15", "4/4", "19.50", "14"),
+        "2g.20gb": ("14", "3/3", "19.50", "28"),
+        "3g.40gb": ("9", "2/2", "39.25", "42"),
+        "4g.40gb": ("5", "1/1", "39.25", "56"),
+        "7g.80gb": ("0", "1/1", "79.00", "98"),
     }
     if branch(smi.driver) < 525:
         del expected["1g.20gb"]
+        expected["7g.80gb"] = ("0", "1/1", "79.25", "98")  # less would be called "7g.79gb"
     assert found == expected
 
 
@@ -209,6 +210,38 @@ def test_what_is_in_use_stays(smi: Commands):
         pending = smi("-mig", "0")
         assert "pending disable state" in pending
     assert "Successfully destroyed compute instance ID  0" in smi.mig("-dci")
+
+
+def test_what_a_gpu_in_mig_mode_does_not_do(smi: Commands):
+    for option, refusal in (
+        (("-c", "3"), "Setting compute mode to EXCLUSIVE_PROCESS is not supported"),
+        (("-p", "0"), "Clearing ECC errors is not supported"),
+        (("-am", "1"), "Setting accounting mode to Enabled is not supported"),
+    ):
+        assert smi(*option).startswith(f"{refusal} on a MIG-enabled device.")
+
+
+def test_volatile_errors_are_counted_by_mig_device_alone(smi: Commands):
+    """As an A100 in MIG mode was published; SRAM is asked for otherwise from 550 on."""
+    smi.mig("-cgi", "19", "-C")
+    text = smi("-q", "-d", "ECC")
+    volatile, _, aggregate = text.partition("Aggregate")
+    assert re.search("DRAM Uncorrectable +: N/A", volatile)
+    assert re.search("DRAM Uncorrectable +: 0", aggregate)
+    [device] = re.findall("MIG Device.*?BAR1", smi("-q"), re.DOTALL)
+    assert re.search("Volatile\n +SRAM Uncorrectable +: 0", device)
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_an_ordinary_user_does_not_see_gpu_instances(driver: str):
+    """As published."""
+    mig = {"current": True, "instances": [{"profile": "1g.10gb"}]}
+    gpu = Gpu(A100, figures={"mig": mig})
+    with Testbed(Scenario(gpus=[gpu], driver=driver, user="unprivileged")) as testbed:
+        smi = Commands(testbed, driver)
+        assert "GPU instances: Insufficient Permissions" in smi.mig("-lgi", status=4)
+        assert ("1g.10gb", "6/7") in [(row[1], row[3]) for row in table(smi.mig("-lgip"))]
+        assert "MIG 1g.10gb" in smi("-L")
 
 
 def test_the_mode_ends_it_all(smi: Commands):

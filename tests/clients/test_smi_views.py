@@ -267,7 +267,8 @@ PROCESS = {"pid": 4242, "name": "/usr/bin/python3", "type": "C", "used_memory": 
 @pytest.fixture(scope="class")
 def gpu(pair: tuple[str, str]) -> Gpu:
     """Two of a product, each at work."""
-    return Gpu(pair[1], count=2, utilization=40, figures={"processes": [PROCESS]})
+    figures = {"processes": [PROCESS]}
+    return Gpu(pair[1], count=2, utilization=40, memory_used="1 GiB", figures=figures)
 
 
 @pytest.fixture(scope="class")

@@ -145,6 +145,21 @@ def test_links_and_their_errors(driver: str) -> None:
     assert "Link 4: Replay Errors: 0" in after
 
 
+@pytest.mark.parametrize(
+    ("gpu", "figure", "line", "lanes"),
+    [
+        (V100, "crc_data_errors", "Lane {}: {} CRC errors", 8),
+        (A100, "ecc_errors", "Lane {} ECC Correction Count: {} (Overflow=0)", 4),
+        (H100, "ecc_errors", "Lane {} ECC Correction Count: {} (Overflow=0)", 2),
+    ],
+)
+def test_errors_by_lane(driver: str, gpu: str, figure: str, line: str, lanes: int) -> None:
+    gpus = [Gpu(gpu, count=2, figures={"nvlinks": {"0": {figure: 3}}})]
+    [printed] = smi(driver, gpus, "nvlink -ec -i 0 -l 0")
+    rows = [row.strip() for row in printed.splitlines() if "Lane" in row]
+    assert rows == [line.format(lane, 0 if lane else 3) for lane in range(lanes)]
+
+
 def test_bandwidth_modes_are_the_machine_s(driver: str) -> None:
     before, done, after = smi(
         driver, [Gpu(H100, count=2)], "nvlink -gBwMode", "nvlink -sBwMode HALF", "nvlink -gBwMode"

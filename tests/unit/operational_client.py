@@ -1,8 +1,8 @@
 """Calls of the GPU Operational Events of nvml.h 13.5, which pynvml does not have; prints JSON.
 
 Of its arguments each is a step: `subscribe:LEVEL:SEVERITY` of GPU 0, `register:TYPES`, `wait`,
-`contexts`, `xid:INDEX`, `data:INDEX:ROOM`, `info:INDEX`; `line` waits for a line of input. The
-results are a list of one element each.
+`contexts`, `xid:INDEX`, `data:INDEX:ROOM`, `nowhere`, `info:INDEX`; `line` waits for a line of
+input. The results are a list of one element each.
 """
 
 from __future__ import annotations
@@ -88,6 +88,11 @@ def data(index: int, room: int) -> Any:
     params = Data(ctypes.addressof(payload) if room else None, index, room)
     code = nvml.nvmlEventSetGetContextData_v1(made, byref(params))
     return [code, params.size, bytes(payload[:4]).hex()]
+
+
+def nowhere() -> int:
+    """A context's data, to where no memory is."""
+    return nvml.nvmlEventSetGetContextData_v1(made, byref(Data(8, 0, 4)))
 
 
 def line() -> str:

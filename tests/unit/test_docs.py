@@ -14,7 +14,7 @@ import pytest
 
 from emulator.doctor import VERDICTS
 from emulator.plans import plan_of
-from emulator.scenario import loads
+from emulator.scenario import loads, names
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")])
@@ -64,6 +64,18 @@ def test_python_samples(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_scenario_files(page: Path) -> None:
     for number, text in enumerate(blocks(page, "toml")):
         plan_of(loads(text, f"{page.name}[{number}]", page.stem))
+
+
+def test_what_the_readme_and_the_changelog_count() -> None:
+    text = "".join((ROOT / name).read_text("utf-8") for name in ("README.md", "CHANGELOG.md"))
+    known = names()
+    failures = len(set(known.scenarios) - {"default"})
+    for what, count, places in (
+        (r"(\d+) (?:failures that people|\[scenarios\])", failures, 3),
+        (r"(\d+) (?:\[products\]|GPU profiles)", len(known.profiles), 2),
+        (r"(\d+)\s+systems", len(known.systems), 1),
+    ):
+        assert re.findall(what, text) == [str(count)] * places
 
 
 def test_the_table_of_verdicts() -> None:

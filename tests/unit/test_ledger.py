@@ -180,7 +180,7 @@ class TestOneProcess:
     def test_without_a_folder(self, open_ledger, start):
         device = gpu()
         ledger = open_ledger(device, folder="")
-        ledger.fork()
+        ledger.open()
         child = start(lambda: ledger.take(device, GIB))
         assert child.done
         assert ledger.held(device) == GIB

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from nvml_client import A100, H100, RTX_4090, T4, playing, refused
 
 from emulator import Change, Gpu, Machine
+from emulator.machine.load.follower import Follower
 from emulator.scenario import ScenarioError
 from emulator.scenario.devices import devices
 from emulator.scenario.profiles import profiles
@@ -22,6 +23,7 @@ from emulator.scenario.schema import Scenario
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
+GH200 = "gh200-96gb"
 SECOND = 1_000_000_000
 IDLE_REASON = pynvml.nvmlClocksEventReasonGpuIdle
 POWER_CAP = pynvml.nvmlClocksEventReasonSwPowerCap
@@ -86,6 +88,19 @@ class TestABusyDevice:
         busy = Gpu(T4, load={"gpu": 10, "jpeg": 50})
         with playing(busy) as (_, [handle]), refused("NOT_SUPPORTED"):
             pynvml.nvmlDeviceGetJpgUtilization(handle)
+
+    def test_such_an_engine_has_no_samples_either(self):
+        with playing(Gpu(T4, load=100)) as (_, [handle]), refused("NOT_SUPPORTED"):
+            pynvml.nvmlDeviceGetSamples(handle, pynvml.NVML_JPG_UTILIZATION_SAMPLES, 0)
+
+    def test_a_module_draws_what_its_gpu_does_and_more(self):
+        with playing(GH200, Gpu(GH200, load=100)) as (machine, [_, handle]):
+            idle, busy = (device.power for device in machine.devices)
+            assert idle.usage is not None
+            assert busy.usage is not None
+            assert busy.module.usage == (idle.module.usage or 0) + busy.usage - idle.usage
+            _, samples = pynvml.nvmlDeviceGetSamples(handle, pynvml.NVML_MODULE_POWER_SAMPLES, 0)
+            assert samples[-1].sampleValue.uiVal == busy.module.usage
 
 
 @pytest.mark.parametrize("busy", [1, 40, 100])
@@ -154,6 +169,20 @@ class TestSettings:
             reasons = pynvml.nvmlDeviceGetCurrentClocksEventReasons(handle)
             assert reasons == pynvml.nvmlClocksEventReasonApplicationsClocksSetting
 
+    @pytest.mark.parametrize(("pair", "clock"), [((9_999, 9_999), 1_590), ((5, 5), 300)])
+    def test_locked_to_what_there_is_not_it_runs_at_the_nearest(
+        self, pair: tuple[int, int], clock: int
+    ):
+        with playing(Gpu(T4, load=100)) as (_, [handle]):
+            pynvml.nvmlDeviceSetGpuLockedClocks(handle, *pair)
+            assert pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM) == clock
+
+    def test_so_does_the_memory(self):
+        with playing(Gpu(RTX_4090, load=100)) as (_, [handle]):
+            pynvml.nvmlDeviceSetMemoryLockedClocks(handle, 5, 5)
+            lowest = min(pynvml.nvmlDeviceGetSupportedMemoryClocks(handle))
+            assert pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_MEM) == lowest
+
     def test_a_slow_fan_lets_the_device_grow_hot(self):
         with playing(Gpu(RTX_4090, load=100), clock="manual") as (machine, [handle]):
             warm = pynvml.nvmlDeviceGetTemperature(handle, 0)
@@ -188,6 +217,15 @@ class TestACurve:
             deadline = time.monotonic() + 20
             while pynvml.nvmlDeviceGetUtilizationRates(handle).gpu == 0:
                 assert time.monotonic() < deadline
+
+    @pytest.mark.parametrize("clock", ["manual", "3600x"])
+    def test_is_read_anew_when_the_clock_is_put_forward(self, clock: str):
+        """Also by less than passes between two samples."""
+        gpu = Gpu(H100, load={"curve": [["0 s", 0], ["0 s", 10], ["30 s", 10], ["30 s", 90]]})
+        with playing(gpu, clock=clock) as (machine, [handle]):
+            assert pynvml.nvmlDeviceGetUtilizationRates(handle).gpu in (10, 90)
+            machine.clock.advance(30.001)
+            assert pynvml.nvmlDeviceGetUtilizationRates(handle).gpu == 90
 
     def test_heat_lags_behind(self):
         with playing(Gpu(H100, load={"curve": self.CURVE}), clock="manual") as (machine, [handle]):
@@ -250,6 +288,25 @@ class TestJitter:
         ordered = sorted(run(1))
         assert ordered == sorted(ordered, key=lambda pair: pair[1])
         assert len(set(ordered)) > 5
+
+    def test_calls_between_two_samples_take_none(self, monkeypatch: pytest.MonkeyPatch):
+        looked: list[int] = []
+        look = Follower.look
+        monkeypatch.setattr(
+            Follower, "look", lambda self, now: (looked.append(now), look(self, now))
+        )
+        gpu = Gpu(H100, count=2, load={"gpu": 50, "jitter": 20})
+        with playing(gpu, clock="manual") as (machine, handles):
+            machine.clock.advance(5)
+            pynvml.nvmlDeviceGetPowerUsage(handles[0])
+            looked.clear()
+            for handle in handles * 10:
+                pynvml.nvmlDeviceGetPowerUsage(handle)
+            assert looked == []
+            machine.clock.skip(1)
+            for handle in handles * 10:
+                pynvml.nvmlDeviceGetPowerUsage(handle)
+            assert looked == [6 * SECOND] * 2
 
     def test_two_devices_do_not_stray_alike(self):
         machine = machine_of(Gpu(H100, count=2, load={"gpu": 50, "jitter": 20}))

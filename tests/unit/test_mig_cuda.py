@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from ctypes import byref, c_size_t
 from typing import Any
 
@@ -14,6 +15,7 @@ from cuda_client import Client, refused
 import emulator
 from emulator import Change, Gpu, Machine, Scenario, ScenarioError
 from emulator.machine.drivers import NEWEST
+from emulator.machine.mig import gpuinstance
 from emulator.machine.mig.products import PRODUCTS
 from emulator.machine.mig.profiles import profiles as kinds
 from emulator.machine.mig.profiles import whole
@@ -117,6 +119,27 @@ class TestPartitions:
         [partition] = device.partitions
         assert before[partition.ids] == (partition, partition.place)
 
+    def test_threads_that_look_at_once_find_the_same_objects(self, monkeypatch):
+        """What one thread found is what its handles stand for, also if others were looking."""
+        [device] = machine_of(divided("1g.10gb")).devices
+        looking, found = threading.Barrier(2), []
+
+        def build(*args: Any) -> Any:
+            with suppress(threading.BrokenBarrierError):  # nobody else is there, as it should be
+                looking.wait(0.2)
+            return really(*args)
+
+        really = gpuinstance.instances
+        monkeypatch.setattr(gpuinstance, "instances", build)
+        threads = [
+            threading.Thread(target=lambda: found.append(device.partitions)) for _ in range(2)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert found[0] == found[1] == device.partitions
+
     def test_one_that_is_gone_is_lost(self):
         [device] = machine_of(divided("1g.10gb")).devices
         [partition] = device.partitions
@@ -168,6 +191,13 @@ def test_what_cannot_be_is_refused_where_it_is_written(gpu: Callable[[], Gpu], p
     with pytest.raises(ScenarioError, match=problem) as caught:
         plan_of(Scenario(gpus=[gpu()]))
     assert "gpu[0].figures.mig.instances" in str(caught.value)
+
+
+def test_two_gpus_do_not_share_a_uuid():
+    uuid = "MIG-01234567-89ab-5def-8123-456789abcdef"
+    gpu = divided({"profile": "1g.10gb", "compute": [{"uuid": uuid}]}, count=2)
+    with pytest.raises(ScenarioError, match=f"one of its own, found '{uuid}' again"):
+        plan_of(Scenario(gpus=[gpu]))
 
 
 @pytest.mark.parametrize("gpu", [0, 1])

@@ -57,6 +57,14 @@ class TestTheMode:
                 pynvml.nvmlDeviceClearAccountingPids(handle)
             assert pynvml.nvmlDeviceGetAccountingPids(handle) == [4242, 77]
 
+    def test_the_host_of_vgpus_keeps_none_of_its_own(self) -> None:
+        host = Gpu(A100, figures={"virtualization_mode": "HOST_VGPU"})
+        with playing(host, user="root") as (_, [handle]):
+            pynvml.nvmlDeviceSetAccountingMode(handle, 1)
+            assert pynvml.nvmlDeviceGetAccountingMode(handle) == 1
+            with refused("NOT_SUPPORTED"):
+                pynvml.nvmlDeviceGetAccountingPids(handle)
+
     def test_a_mode_that_does_not_exist(self) -> None:
         with playing(gpu(), user="root") as (_, [handle]), refused("INVALID_ARGUMENT"):
             pynvml.nvmlDeviceSetAccountingMode(handle, 2)

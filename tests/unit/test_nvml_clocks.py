@@ -77,6 +77,14 @@ class TestOffsets:
             with refused("INVALID_ARGUMENT"):
                 pynvml.nvmlDeviceSetMemClkVfOffset(handle, 6001)
 
+    def test_what_has_no_bounds_is_not_bounded(self):
+        figures = {"clocks": {"graphics": {"offset": 0, "max_offset": 200}}}
+        with playing(Gpu(T4, figures=figures)) as (_, [handle]):
+            pynvml.nvmlDeviceSetGpcClkVfOffset(handle, -5000)
+            assert pynvml.nvmlDeviceGetGpcClkVfOffset(handle) == -5000
+            with refused("INVALID_ARGUMENT"):
+                pynvml.nvmlDeviceSetGpcClkVfOffset(handle, 201)
+
     def test_a_data_centre_gpu_is_not(self):
         with playing(H100) as (_, [handle]), refused("NOT_SUPPORTED"):
             pynvml.nvmlDeviceSetGpcClkVfOffset(handle, 150)

@@ -98,6 +98,15 @@ class TestOn:
                 size = uint64((total >> 10) + 1)
                 pynvml.nvmlDeviceSetConfComputeUnprotectedMemSize(handle, size)
 
+    def test_no_more_is_left_out_than_there_is(self):
+        with playing(confidential(unprotected_memory="1 TiB")) as (machine, [handle]):
+            sizes = pynvml.nvmlDeviceGetConfComputeMemSizeInfo(handle)
+            total = machine.devices[0].memory.total
+            assert sizes.protectedMemSizeKib == 0
+            assert sizes.unprotectedMemSizeKib << 10 == total
+            used = pynvml.nvmlDeviceGetConfComputeProtectedMemoryUsage(handle)
+            assert (used.total, used.used, used.free) == (0, 0, 0)
+
     @pytest.mark.parametrize(
         ("function", "kind"),
         [

@@ -57,6 +57,7 @@ class TestFinding:
             ("nvmlDeviceGetHandleBySerial", "0", "NOT_FOUND"),
             ("nvmlDeviceGetHandleByPciBusId", "0000:7F:00.0", "NOT_FOUND"),
             ("nvmlDeviceGetHandleByPciBusId", "not a bus id", "INVALID_ARGUMENT"),
+            ("nvmlDeviceGetHandleByPciBusId", "7F.0", "INVALID_ARGUMENT"),
         ],
     )
     def test_what_is_not_there(self, function: str, key: str, status: str):
@@ -209,6 +210,12 @@ class TestBoard:
             assert found.bridgeCount == 1
             chip = found.bridgeChipInfo[0]
             assert (chip.type, chip.fwVersion) == (pynvml.NVML_BRIDGE_CHIP_PLX, 0x12F0472C)
+
+    def test_as_many_bridges_as_the_struct_holds(self):
+        gpu = Gpu(T4, figures={"board": {"bridges": [*range(1, 131)]}})
+        with playing(gpu) as (_, [handle]):
+            found = pynvml.nvmlDeviceGetBridgeChipInfo(handle)
+            assert (found.bridgeCount, found.bridgeChipInfo[127].fwVersion) == (128, 128)
 
     def test_where_in_a_rack_a_gpu_is(self):
         place = {"slot_number": 9, "tray_index": 4, "host_id": 1, "ib_guid": "0a1b"}

@@ -15,6 +15,9 @@ from emulator.nvml import api
 
 CORRECTED, UNCORRECTED = 0, 1
 VOLATILE, AGGREGATE = 0, 1
+SEVERITIES = pynvml.NVML_MEMORY_ERROR_TYPE_COUNT
+LIFETIMES = pynvml.NVML_ECC_COUNTER_TYPE_COUNT
+LOCATIONS = pynvml.NVML_MEMORY_LOCATION_COUNT
 DRAM, SRAM = pynvml.NVML_MEMORY_LOCATION_DRAM, pynvml.NVML_MEMORY_LOCATION_SRAM
 
 ERRORS = {
@@ -95,6 +98,21 @@ class TestCounts:
             pynvml.nvmlDeviceGetSramEccErrorStatus(handle, ctypes.byref(found))
             assert (found.volatileCor, found.aggregateUncParity) == (2, 8)
             assert found.bThresholdExceeded == 0
+
+    @pytest.mark.parametrize(
+        ("function", "arguments"),
+        [
+            ("nvmlDeviceGetMemoryErrorCounter", (CORRECTED, VOLATILE, LOCATIONS)),
+            ("nvmlDeviceGetMemoryErrorCounter", (CORRECTED, LIFETIMES, DRAM)),
+            ("nvmlDeviceGetTotalEccErrors", (SEVERITIES, VOLATILE)),
+            ("nvmlDeviceClearEccErrorCounts", (LIFETIMES,)),
+            ("nvmlDeviceGetRetiredPages", (pynvml.NVML_PAGE_RETIREMENT_CAUSE_COUNT,)),
+            ("nvmlDeviceGetRetiredPages_v2", (pynvml.NVML_PAGE_RETIREMENT_CAUSE_COUNT,)),
+        ],
+    )
+    def test_the_headers_counts_are_none_of_them(self, function: str, arguments: tuple[int, ...]):
+        with playing(T4) as (_, [handle]), refused("INVALID_ARGUMENT"):
+            getattr(pynvml, function)(handle, *arguments)
 
     def test_they_are_cleared_by_lifetime(self):
         with playing(BROKEN) as (_, [handle]):

@@ -322,14 +322,17 @@ class TestWaiting:
 
     def test_no_set_outlives_the_library_s_end(self) -> None:
         with listening(T4) as found:
+            nothing_registered = pynvml.nvmlEventSetCreate()
             pynvml.nvmlShutdown()
             pynvml.nvmlInit()
-            for call in (
-                lambda: pynvml.nvmlEventSetWait_v2(found.set, 0),
-                lambda: pynvml.nvmlDeviceRegisterEvents(found.handles[0], XID, found.set),
-            ):
-                with refused("INVALID_ARGUMENT"):
-                    call()
+            for made in (found.set, nothing_registered):
+                for function, arguments in (
+                    (pynvml.nvmlEventSetWait_v2, (made, 0)),
+                    (pynvml.nvmlDeviceRegisterEvents, (found.handles[0], XID, made)),
+                    (pynvml.nvmlEventSetFree, (made,)),
+                ):
+                    with refused("INVALID_ARGUMENT"):
+                        function(*arguments)
 
     def test_a_load_that_comes_and_goes_changes_states_by_itself(self) -> None:
         curve = [["100 min", 0], ["100 min", 100], ["150 min", 100], ["150 min", 0]]
@@ -443,6 +446,12 @@ class TestSystemEvents:
     def test_what_is_wrong_with_a_request(self, system: SimpleNamespace) -> None:
         assert self.register(system, 4) == pynvml.NVML_ERROR_INVALID_ARGUMENT
         assert self.wait(system, room=0)[0] == pynvml.NVML_ERROR_INVALID_ARGUMENT
+        self.register(system, self.UNBIND)
+        system.control.set(0, failure="unplugged")
+        for nowhere in (0, 8):
+            wait = (ctypes.c_ulonglong * 4)(32 | 1 << 24, system.set, nowhere, 4)
+            assert library().nvmlSystemEventSetWait(wait) == pynvml.NVML_ERROR_INVALID_ARGUMENT
+        assert len(self.wait(system)[1]) == 1
         request = (ctypes.c_ulonglong * 2)(16 | 2 << 24, system.set)
         code = library().nvmlSystemEventSetFree(request)
         assert code == pynvml.NVML_ERROR_ARGUMENT_VERSION_MISMATCH

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any
 
 import pynvml
+import pytest
+from nvml_asking import code, struct
 from nvml_client import T4, playing
 
 from emulator import Gpu
 from emulator.nvml import _constants as constants
+from emulator.scenario import ScenarioError
 
 LICENSE: dict[str, Any] = {
     "feature": "VWORKSTATION",
@@ -40,6 +44,22 @@ def test_a_licence_until_a_moment():
     expiry = feature.licenseExpiry
     assert (expiry.year, expiry.month, expiry.day, expiry.hour) == (2026, 1, 1, 0)
     assert expiry.status == constants.GRID_LICENSE_EXPIRY_VALID
+
+
+@pytest.mark.parametrize("expires", [-1, 10**12])
+def test_what_is_no_moment(expires: int):
+    with pytest.raises(ScenarioError, match="an integer from 0 to 253402300799"):
+        features({**LICENSE, "expires": expires})
+
+
+def test_without_an_end_there_is_no_date():
+    info = struct("nvmlGridLicensableFeatures_t")
+    ctypes.memset(ctypes.addressof(info), 0xAA, ctypes.sizeof(info))
+    gpu = Gpu(T4, figures={"licensing": {"licenses": [LICENSE]}})
+    with playing(gpu) as (_, [handle]):
+        assert code("nvmlDeviceGetGridLicensableFeatures_v4", handle, info) == "SUCCESS"
+    expiry = info.gridLicensableFeatures[0].licenseExpiry
+    assert (expiry.year, expiry.month, expiry.day, expiry.hour) == (0, 0, 0, 0)
 
 
 def test_one_that_does_not_end_and_one_that_is_not_there():

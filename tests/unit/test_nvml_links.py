@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import subprocess
+import sys
 
 import pynvml
 import pytest
 from cuda_client import Client
 from nvml_client import A100, H100, RTX_4090, T4, playing, refused
 
-from emulator import Gpu
+from emulator import Gpu, Scenario, Testbed
 
 
 class TestNvLink:
@@ -114,6 +116,36 @@ class TestBetweenGpus:
             ids = [device.pci.bus_id for device in machine.devices]
             assert self.ends(handles[0], 6) == [ids[n] for n in (1, 2, 3, 3, 4, 4)]
 
+    def far_links(self, handle: object, links: int) -> list[int]:
+        wanted = [(pynvml.NVML_FI_DEV_NVLINK_REMOTE_NVLINK_ID, link) for link in range(links)]
+        return [each.value.uiVal for each in pynvml.nvmlDeviceGetFieldValues(handle, wanted)]
+
+    def test_the_far_ends_have_numbers_of_their_own(self):
+        """GPU0's links to GPU3 are its links 2 and 3, and GPU3's first ones."""
+        with playing(Gpu(V100, count=8)) as (machine, handles):
+            assert self.far_links(handles[0], 6) == [0, 0, 0, 1, 0, 1]
+            for index, handle in enumerate(handles):
+                for link, back in enumerate(self.far_links(handle, 6)):
+                    other = int((machine.devices[index].nvlinks[link].remote or "")[3:])
+                    assert machine.devices[other].nvlinks[back].remote == f"GPU{index}"
+
+    def test_each_port_of_a_switch_is_one_link_s(self):
+        with playing(Gpu(H100, count=8)) as (_, handles):
+            ports = {
+                end
+                for handle in handles
+                for end in zip(self.ends(handle, 18), self.far_links(handle, 18), strict=True)
+            }
+            assert len(ports) == 8 * 18
+
+    def test_a_scenario_may_say_the_number(self):
+        figures = {"nvlinks": {"0": {"remote_link": 46}, "1": {"active": False}}}
+        with playing(Gpu(H100, figures=figures)) as (_, [handle]):
+            wanted = [(pynvml.NVML_FI_DEV_NVLINK_REMOTE_NVLINK_ID, link) for link in (0, 1)]
+            known, down = pynvml.nvmlDeviceGetFieldValues(handle, wanted)
+            assert (known.nvmlReturn, known.value.uiVal) == (0, 46)
+            assert down.nvmlReturn == pynvml.NVML_ERROR_NOT_SUPPORTED
+
     def test_places_of_the_board_that_are_empty(self):
         with playing(Gpu(V100, count=2)) as (machine, [one, _]):
             states = [pynvml.nvmlDeviceGetNvLinkState(one, link) for link in range(6)]
@@ -169,6 +201,25 @@ class TestUtilizationCounters:
                 found = pynvml.nvmlDeviceGetNvLinkUtilizationCounter(handle, 0, 1)
                 assert found == (expected << 10, 0)
 
+    def test_they_grow_under_a_steady_load(self):
+        with playing(Gpu(V100, count=2, load=100), clock="manual") as (machine, [handle, _]):
+            machine.clock.advance(10)
+            before = pynvml.nvmlDeviceGetNvLinkUtilizationCounter(handle, 0, 0)
+            machine.clock.skip(10)  # as time goes by: nobody looks at the machine meanwhile
+            after = pynvml.nvmlDeviceGetNvLinkUtilizationCounter(handle, 0, 0)
+            assert after == (2 * before[0], 2 * before[1])
+            pynvml.nvmlDeviceFreezeNvLinkUtilizationCounter(handle, 0, 0, 1)
+            machine.clock.skip(10)
+            assert pynvml.nvmlDeviceGetNvLinkUtilizationCounter(handle, 0, 0) == after
+
+    def test_a_link_s_data_that_are_set_back(self):
+        with playing(Gpu(V100, count=2)) as (machine, [handle, _]):
+            link = machine.devices[0].nvlinks[0]
+            link.data_rx = link.data_tx = 8
+            pynvml.nvmlDeviceResetNvLinkUtilizationCounter(handle, 0, 1)
+            link.data_rx = link.data_tx = 0
+            assert pynvml.nvmlDeviceGetNvLinkUtilizationCounter(handle, 0, 1) == (0, 0)
+
     @pytest.mark.parametrize(("link", "counter"), [(0, 2), (36, 0)])
     def test_links_and_counters_that_there_are_not(self, link: int, counter: int):
         with playing(V100) as (_, [handle]), refused("INVALID_ARGUMENT"):
@@ -180,6 +231,29 @@ class TestUtilizationCounters:
                 pynvml.nvmlDeviceGetNvLinkUtilizationCounter(handle, 0, 0)
             with refused("NOT_SUPPORTED"):
                 self.set_control(handle, self.BYTES)
+
+
+#: What went over a link, as a program that starts now finds it, in KiB.
+CARRIED = """
+import pynvml
+pynvml.nvmlInit()
+wanted = [(pynvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX, 0)]
+[found] = pynvml.nvmlDeviceGetFieldValues(pynvml.nvmlDeviceGetHandleByIndex(0), wanted)
+print(found.value.ullVal)
+"""
+
+
+def test_a_program_that_starts_later_counts_no_more_than_was_carried():
+    def carried() -> int:
+        command = [sys.executable, "-c", CARRIED]
+        return int(subprocess.check_output(command, env=testbed.environment(), text=True))
+
+    scenario = Scenario(gpus=[Gpu(V100, count=2, load=100)], clock="1000x")
+    with Testbed(scenario) as testbed:
+        testbed.control.set(0, load=0)
+        before = carried()
+        assert before > 0
+        assert carried() == before
 
 
 class TestSettings:
@@ -276,6 +350,13 @@ class TestFabric:
     def test_others_are_in_none(self):
         with playing(T4) as (_, [handle]):
             assert self.info(handle, 2).state == pynvml.NVML_GPU_FABRIC_STATE_NOT_SUPPORTED
+
+    def test_nothing_of_the_client_s_memory_is_left_in_it(self):
+        with playing(T4) as (_, [handle]):
+            info = pynvml.c_nvmlGpuFabricInfo_v2_t()
+            ctypes.memset(info.clusterUuid, 0xAA, ctypes.sizeof(info.clusterUuid))
+            pynvml.nvmlDeviceGetGpuFabricInfoV(handle, ctypes.byref(info))
+            assert not any(bytes(info.clusterUuid))
 
     def test_health_in_two_bits_each(self):
         fabric = {

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 
 import pynvml
-from nvml_client import H100, T4, library, playing
+import pytest
+from nvml_client import A100, H100, T4, library, playing
 
 from emulator import Gpu
 
@@ -39,6 +40,34 @@ def test_memory_changes_with_the_machine():
     with playing(T4) as (machine, [handle]):
         machine.devices[0].memory.used = GIB
         assert pynvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2).used == GIB
+
+
+@pytest.mark.parametrize(("said", "used"), [({}, 3), ({"used": GIB}, 3), ({"used": 5 * GIB}, 5)])
+def test_what_listed_processes_have_is_in_use(said: dict[str, int], used: int):
+    listed = [
+        {"pid": 1, "name": "one", "type": "C", "used_memory": 2 * GIB},
+        {"pid": 2, "name": "two", "type": "G", "used_memory": GIB},
+        {"pid": 3, "name": "three", "type": "C", "used_memory": None},
+    ]
+    gpu = Gpu(T4, figures={"processes": listed, "memory": said})
+    with playing(gpu) as (machine, [handle]):
+        info = pynvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2)
+        assert info.used == used * GIB
+        assert machine.ledger.free(machine.devices[0]) == info.free
+        machine.alter(machine.devices[0], {"processes": [], "memory": {"used": 0}})
+        assert pynvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2).used == 0
+
+
+def test_in_mig_mode_it_is_the_gpu_instance_s():
+    instances = [{"profile": "3g.40gb", "id": 1}, {"profile": "3g.40gb", "id": 2}]
+    mig = {"current": True, "pending": True, "instances": instances}
+    row = {"pid": 1, "name": "one", "type": "C", "used_memory": GIB, "compute_instance": 0}
+    gpu = Gpu(A100, figures={"mig": mig, "processes": [{**row, "gpu_instance": 2}]})
+    with playing(gpu) as (_, [handle]):
+        devices = [pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, n) for n in (0, 1)]
+        found = [pynvml.nvmlDeviceGetMemoryInfo(each).used for each in (*devices, handle)]
+        assert found[1] - found[0] == GIB
+        assert found[2] > GIB
 
 
 def test_no_part_of_memory_is_ever_less_than_nothing():

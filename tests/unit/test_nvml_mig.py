@@ -62,6 +62,13 @@ class TestMode:
             with refused("NOT_SUPPORTED"):
                 pynvml.nvmlDeviceSetAccountingMode(handle, 1)
 
+    def test_the_compute_mode_is_the_default_in_it(self):
+        with playing(Gpu(A100, figures={"compute_mode": "PROHIBITED"})) as (_, [handle]):
+            pynvml.nvmlDeviceSetMigMode(handle, 1)
+            assert pynvml.nvmlDeviceGetComputeMode(handle) == pynvml.NVML_COMPUTEMODE_DEFAULT
+            with refused("NOT_SUPPORTED"):
+                pynvml.nvmlDeviceSetComputeMode(handle, pynvml.NVML_COMPUTEMODE_PROHIBITED)
+
     def test_instances_end_with_it(self):
         with playing(divided("1g.10gb")) as (machine, [handle]):
             assert pynvml.nvmlDeviceSetMigMode(handle, 0) == pynvml.NVML_SUCCESS
@@ -170,6 +177,39 @@ class TestDevices:
             both = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
             assert [(each.pid, each.gpuInstanceId) for each in both] == [(10, 13), (11, 11)]
 
+    def test_a_vgpu_host_does_not_tell_its_processes(self):
+        gpu = divided("1g.10gb", virtualization_mode="HOST_VGPU")
+        with playing(gpu) as (_, [handle]):
+            [found] = mig_handles(handle)
+            assert pynvml.nvmlDeviceGetComputeRunningProcesses(handle) == []
+            with refused("NOT_SUPPORTED"):
+                pynvml.nvmlDeviceGetComputeRunningProcesses(found)
+
+    def test_of_errors_it_has_the_volatile_uncorrectable_ones_of_sram(self):
+        counts = {"sram_uncorrectable_parity": 3, "sram_correctable": 2, "dram_uncorrectable": 1}
+        ecc = {"volatile": counts, "aggregate": counts}
+        with playing(divided("1g.10gb", ecc=ecc)) as (_, [handle]):
+            [found] = mig_handles(handle)
+            corrected, uncorrected = range(2)
+            volatile, aggregate = range(2)
+            ask = pynvml.nvmlDeviceGetMemoryErrorCounter
+            sram, dram = pynvml.NVML_MEMORY_LOCATION_SRAM, pynvml.NVML_MEMORY_LOCATION_DRAM
+            assert ask(found, uncorrected, volatile, sram) == 3
+            for which in (
+                (corrected, volatile, sram),
+                (uncorrected, aggregate, sram),
+                (uncorrected, volatile, dram),
+            ):
+                with refused("NOT_SUPPORTED"):
+                    ask(found, *which)
+            assert ask(handle, uncorrected, aggregate, sram) == 3
+            with refused("NOT_SUPPORTED"):
+                ask(handle, uncorrected, volatile, sram)
+            with refused("NOT_SUPPORTED"):
+                pynvml.nvmlDeviceGetTotalEccErrors(handle, uncorrected, volatile)
+            with refused("NOT_SUPPORTED"):
+                pynvml.nvmlDeviceClearEccErrorCounts(handle, aggregate)
+
     def test_what_it_does_not_have(self):
         with playing(divided("1g.10gb")) as (_, [handle]):
             [found] = mig_handles(handle)
@@ -215,7 +255,6 @@ class TestGpuInMigMode:
             pynvml.nvmlDeviceGetEncoderUtilization,
             pynvml.nvmlDeviceGetDecoderUtilization,
             pynvml.nvmlDeviceGetNumGpuCores,
-            pynvml.nvmlDeviceGetRemappedRows,
         ],
     )
     def test_what_it_does_not_tell(self, ask: Any):
@@ -223,6 +262,19 @@ class TestGpuInMigMode:
             ask(whole)
             with refused("NOT_SUPPORTED"):
                 ask(parts)
+
+    def test_processes_of_all_instances_are_for_root(self):
+        with playing(divided("1g.10gb"), A100, user="unprivileged") as (_, [parts, whole]):
+            ask = pynvml.nvmlDeviceGetComputeRunningProcesses
+            assert ask(whole) == ask(*mig_handles(parts)) == []
+            with refused("NO_PERMISSION"):
+                ask(parts)
+
+    def test_rows_are_told_while_there_are_no_instances(self):
+        with playing(divided(), divided("1g.10gb")) as (_, [empty, parts]):
+            assert pynvml.nvmlDeviceGetRemappedRows(empty) == (0, 0, 0, 0)
+            with refused("NOT_SUPPORTED"):
+                pynvml.nvmlDeviceGetRemappedRows(parts)
 
     def test_what_it_does(self):
         with playing(divided("1g.10gb")) as (_, [handle]):
@@ -240,11 +292,13 @@ def test_no_function_has_two_rules():
     assert sum(map(len, sets)) == len(frozenset().union(*sets))
 
 
+TAKING = migdevices.OWN | migdevices.PROCESSES | migdevices.PARENT
+
 #: Newer than the newest driver's table.
 NEWER = {"nvmlDeviceGetGpuUptime_v1"}
 
 
-@pytest.mark.parametrize("function", sorted((migdevices.OWN | migdevices.PARENT) - NEWER))
+@pytest.mark.parametrize("function", sorted(TAKING - NEWER))
 def test_each_takes_a_mig_device(function: str):
     """With no room for an answer: what a MIG device has not is refused before that."""
     with playing(divided("1g.10gb")) as (_, [handle]):

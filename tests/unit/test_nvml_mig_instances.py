@@ -227,7 +227,23 @@ class TestCreating:
         with playing(enabled(), user="unprivileged") as (_, [handle]):
             with refused("NO_PERMISSION"):
                 created(handle, ONE)
+            with refused("NO_PERMISSION"):
+                pynvml.nvmlDeviceGetGpuInstanceById(handle, 0)
             assert capacity(handle, ONE) == 7
+
+    def test_a_virtual_gpu_s_are_for_its_host(self):
+        """nvml.h: not in a vGPU's guest, which has but compute instances to make."""
+        mig = {"current": True, "instances": [{"profile": "3g.40gb", "compute": []}]}
+        gpu = Gpu(A100, figures={"mig": mig, "virtualization_mode": "VGPU"})
+        with playing(gpu) as (_, [handle]):
+            with refused("NOT_SUPPORTED"):
+                created(handle, ONE)
+            place = pynvml.c_nvmlGpuInstancePlacement_t(start=0, size=1)
+            with refused("NOT_SUPPORTED"):
+                pynvml.nvmlDeviceCreateGpuInstanceWithPlacement(handle, ONE, byref(place))
+            pynvml.nvmlGpuInstanceCreateComputeInstance(
+                pynvml.nvmlDeviceGetGpuInstanceById(handle, 2), 0
+            )
 
 
 class TestGpuInstances:

@@ -66,6 +66,7 @@ class TestMemory:
             (set_limits(0, 1 << 50), "INVALID_ARGUMENT"),
             (set_limits(1 << 50, MOST), "INVALID_ARGUMENT"),
             (set_limits(0, 1, "/no/such/group"), "OPERATING_SYSTEM"),
+            (set_limits(0, 1).replace("text(b'/')", "8"), "INVALID_ARGUMENT"),
         ],
     )
     def test_limits_that_cannot_be(self, run_in: Run, asked: str, status: str):

@@ -101,9 +101,11 @@ def test_what_a_subscription_lets_through(least: str, expected: list[int]) -> No
 
 
 def test_sizes_of_a_context_s_data() -> None:
-    _, _, *sizes = run(("subscribe:0:0",), (79,), "wait", "data:0:0", "data:0:3", "data:1:4")
+    _, _, *sizes, nowhere = run(
+        ("subscribe:0:0",), (79,), "wait", "data:0:0", "data:0:3", "data:1:4", "nowhere"
+    )
     assert [size[:2] for size in sizes[:2]] == [[INSUFFICIENT_SIZE, 4]] * 2
-    assert sizes[2][0] == INVALID_ARGUMENT
+    assert (sizes[2][0], nowhere) == (INVALID_ARGUMENT, INVALID_ARGUMENT)
 
 
 def test_contexts_of_nothing_and_of_a_bit() -> None:

@@ -51,6 +51,8 @@ class TestTemperature:
             assert sensor.currentTemp == 61
             with refused("INVALID_ARGUMENT"):
                 pynvml.nvmlDeviceGetTemperature(handle, 1)
+            with refused("INVALID_ARGUMENT"):
+                pynvml.nvmlDeviceGetTemperatureV(handle, 1)
 
     def test_ampere_has_thresholds_and_no_margin(self):
         with playing(A100) as (_, [handle]):

@@ -196,6 +196,12 @@ class TestUtilization:
         ):
             self.samples(handle)
 
+    def test_of_a_gpu_in_mig_mode_nothing_is_known(self):
+        mig = {"current": True, "pending": True}
+        gpu = Gpu(A100, utilization=50, figures={"mig": mig, "processes": [PYTHON]})
+        with playing(gpu) as (_, [handle]), refused("NOT_SUPPORTED"):
+            pynvml.nvmlDeviceGetProcessUtilization(handle, 0)
+
     def test_only_newer_ones_than_were_seen(self):
         with playing(BUSY, clock="manual") as (machine, [handle]):
             machine.clock.advance(10)
@@ -232,6 +238,10 @@ class TestUtilization:
             function = library().nvmlDeviceGetProcessesUtilizationInfo
             code = function(handle, ctypes.byref(asked))
             assert (code, asked.processSamplesCount) == (pynvml.NVML_ERROR_INSUFFICIENT_SIZE, 3)
+            nowhere = ctypes.POINTER(pynvml.c_nvmlProcessUtilizationInfo_v1_t)
+            asked.procUtilArray = ctypes.cast(8, nowhere)
+            code = function(handle, ctypes.byref(asked))
+            assert code == pynvml.NVML_ERROR_INSUFFICIENT_SIZE
             asked.lastSeenTimeStamp = (1 << 64) - 1
             assert function(handle, ctypes.byref(asked)) == pynvml.NVML_ERROR_NOT_FOUND
             asked.version = 0

@@ -8,13 +8,14 @@ from typing import Any
 
 import pynvml
 import pytest
-from nvml_client import A100, H100, T4, playing, refused
+from nvml_client import A100, H100, RTX_4090, T4, playing, refused
 from nvml_table import call_slot
 
 from emulator import Gpu
 
 RESET, FABRIC, MAKE, MEMBERS, END, RESET_ONE = 168, 169, 182, 183, 184, 13
 IN_USE, UNKNOWN, NO_PERMISSION = 19, 999, 4
+V100 = "v100-sxm2-16gb"
 BUSY = {"processes": [{"pid": 1, "name": "a", "type": "C"}]}
 
 
@@ -64,6 +65,36 @@ class TestReset:
             assert pynvml.nvmlDeviceGetTotalEccErrors(handle, 0, 0) == 0
             assert pynvml.nvmlDeviceGetTotalEccErrors(handle, 0, 1) == 5
             assert pynvml.nvmlDeviceGetRemappedRows(handle) == (0, 1, 0, 0)
+
+    def test_its_links_count_anew(self):
+        row = {"replay_errors": 4, "data_rx": 9}
+        gpus = Gpu(V100, count=2, figures={"nvlinks": {"0": row}})
+        with playing(gpus) as (machine, [handle, _other]):
+            pynvml.nvmlDeviceResetNvLinkUtilizationCounter(handle, 0, 0)
+            pynvml.nvmlDeviceFreezeNvLinkUtilizationCounter(handle, 0, 0, 1)
+            assert reset(handle) == (0, [0])
+            link, other = (device.nvlinks[0] for device in machine.devices)
+            assert (link.active, link.replay_errors, link.data_rx) == (True, 0, 0)
+            assert (other.replay_errors, other.data_rx) == (4, 9)
+            assert pynvml.nvmlDeviceGetNvLinkUtilizationCounter(handle, 0, 0) == (0, 0)
+            link.data_rx = 3
+            assert pynvml.nvmlDeviceGetNvLinkUtilizationCounter(handle, 0, 0) == (3 << 10, 0)
+
+    def test_fans_and_links_are_as_the_driver_sets_them(self):
+        with playing(Gpu(RTX_4090), Gpu(H100)) as (machine, handles):
+            by_name = {
+                device.profile: h for device, h in zip(machine.devices, handles, strict=True)
+            }
+            fans, links = by_name[RTX_4090], by_name[H100]
+            pynvml.nvmlDeviceSetFanSpeed_v2(fans, 0, 70)
+            settings = next(device.nvlink for device in machine.devices if device.nvlinks)
+            settings.low_power_threshold = 77
+            count = pynvml.nvmlDeviceGetNumFans(fans)
+            assert reset(fans, links) == (0, [0, 0])
+            assert pynvml.nvmlDeviceGetFanControlPolicy_v2(fans, 0) == 0
+            assert pynvml.nvmlDeviceGetFanSpeed_v2(fans, 0) != 70
+            assert pynvml.nvmlDeviceGetNumFans(fans) == count
+            assert settings.low_power_threshold == settings.low_power_threshold_default
 
     def test_it_mends_a_device_that_needs_it(self):
         with playing(Gpu(T4, failure="reset_required")) as (_, [handle]):

@@ -29,6 +29,8 @@ ELSEWHERE = (
     *("nvmlDeviceCreateGpuInstance", "nvmlDeviceCreateGpuInstanceWithPlacement"),
     *("nvmlGpuInstanceCreateComputeInstance", "nvmlGpuInstanceDestroy"),
     *("nvmlGpuInstanceCreateComputeInstanceWithPlacement", "nvmlComputeInstanceDestroy"),
+    *("nvmlDeviceGetGpuInstances", "nvmlDeviceGetGpuInstanceById"),
+    *("nvmlGpuInstanceGetComputeInstances", "nvmlGpuInstanceGetComputeInstanceById"),
     *("nvmlDeviceDiscoverGpus", "nvmlDeviceRemoveGpu", "nvmlDeviceRemoveGpu_v2"),
     *("nvmlDeviceLockNvlinkRemapTable_v1", "nvmlDeviceReadPRMCounters_v1"),
     *("nvmlDeviceReadWritePRM_v1", "nvmlDeviceSetupNvlinkNvleEncryptionKey_v1"),

@@ -58,6 +58,15 @@ class TestLevels:
             assert [pynvml.nvmlDeviceGetIndex(each) for each in near] == [1, 2]
             assert not pynvml.nvmlDeviceGetTopologyNearestGpus(third, pynvml.NVML_TOPOLOGY_SINGLE)
 
+    def test_the_four_gpus_of_a_board_are_behind_its_switch(self):
+        with playing(Gpu("a16", count=5)) as (_, handles):
+            levels = [
+                pynvml.nvmlDeviceGetTopologyCommonAncestor(handles[0], other)
+                for other in handles[1:]
+            ]
+            single, node = pynvml.NVML_TOPOLOGY_SINGLE, pynvml.NVML_TOPOLOGY_NODE
+            assert levels == [single, single, single, node]
+
     def test_those_of_a_virtual_machine_s_one_bus_share_it(self):
         with playing(placed("00:04.0"), placed("00:05.0"), placed("0001:00:04.0")) as (_, handles):
             ancestor = pynvml.nvmlDeviceGetTopologyCommonAncestor
@@ -215,6 +224,13 @@ class TestPeers:
         with playing(H100, H100) as (machine, handles):
             machine.devices[1].fabric.clique_id = 7
             assert statuses(handles, 0, 1)[NVLINK] == self.NS
+
+    def test_a_gpu_that_mig_divides_reaches_none(self, cuda: Client):
+        mig = Gpu(H100, figures={"mig": {"current": True}})
+        with playing(Gpu(H100, count=2), mig) as (_, handles):
+            assert statuses(handles, 0, 1) == [0, 0, 0, 0, 0]
+            assert statuses(handles, 0, 2) == statuses(handles, 2, 1) == [5] * 5
+            assert reach(cuda, 0, 1) == (1, 1)
 
     def test_a_scenario_forbids_it(self, cuda: Client):
         off = {"topology": {"peer_access": "DISABLED_BY_REGKEY"}}

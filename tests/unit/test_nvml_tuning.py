@@ -50,6 +50,11 @@ class TestStates:
         with playing(Gpu(T4, load=100)) as (_, [handle]):
             assert list(pynvml.nvmlDeviceGetSupportedPerformanceStates(handle)) == [0, 8]
 
+    def test_without_a_list_there_are_those_that_it_is_seen_in(self):
+        with playing(Gpu(T4, figures={"clocks": {"states": []}})) as (_, [handle]):
+            assert list(pynvml.nvmlDeviceGetSupportedPerformanceStates(handle)) == [0, 8]
+            assert call("nvmlDeviceGetCurrentClockFreqs", handle, 2052, versioned(2052))[0] == 0
+
     def test_the_clocks_of_a_state(self):
         with playing(T4) as (_, [handle]):
             clocks = pynvml.nvmlDeviceGetMinMaxClockOfPState
@@ -113,6 +118,12 @@ class TestSmoothing:
             assert self.field(handle, constants.FI_PWR_SMOOTHING_APPLIED_TMP_FLOOR) == 600
             floor = constants.FI_PWR_SMOOTHING_PROFILE_PERCENT_TMP_FLOOR
             assert [self.field(handle, floor, scope) for scope in (1, 2, 5)] == [30, 60, None]
+
+    def test_a_profile_that_the_product_lacks_is_in_force_nowhere(self):
+        gpu = Gpu(B200, figures={"power_smoothing": {"active_profile": 5}})
+        with playing(gpu) as (_, [handle]):
+            assert self.field(handle, constants.FI_PWR_SMOOTHING_ACTIVE_PRESET_PROFILE) == 5
+            assert self.field(handle, constants.FI_PWR_SMOOTHING_APPLIED_TMP_FLOOR) is None
 
     def test_refuses_what_cannot_be(self):
         with playing(B200, H100) as (_, [handle, h100]):
@@ -191,6 +202,13 @@ class TestClockMonitors:
             assert pynvml.nvmlDeviceGetClkMonStatus(well).bGlobalStatus == 0
             with refused("NOT_SUPPORTED"):
                 pynvml.nvmlDeviceGetClkMonStatus(t4)
+
+    def test_as_many_faults_as_the_struct_holds(self):
+        faults = [{"domain": 1, "mask": bit} for bit in range(40)]
+        with playing(Gpu(A100, figures={"clocks": {"faults": faults}})) as (_, [handle]):
+            found = pynvml.nvmlDeviceGetClkMonStatus(handle)
+            assert found.clkMonListSize == 32
+            assert found.clkMonList[31].clkDomainFaultMask == 31
 
 
 class TestLockedByName:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ctypes
 
 import pynvml
+import pytest
 from nvml_client import A100, H100, RTX_4090, T4, library, playing, refused
 
 from emulator import Gpu
+from emulator.nvml import api
 
 BUSY = Gpu(H100, utilization=87, figures={"utilization": {"memory": 42, "encoder": 3}})
 
@@ -51,6 +53,22 @@ class TestSamples:
             assert all(sample.timeStamp > middle for sample in newer)
             with refused("NOT_FOUND"):
                 pynvml.nvmlDeviceGetSamples(handle, pynvml.NVML_TOTAL_POWER_SAMPLES, 1 << 62)
+
+    @pytest.mark.parametrize(
+        ("room", "code", "filled"), [(0, "INVALID_ARGUMENT", 0), (3, "SUCCESS", 3)]
+    )
+    def test_as_many_as_there_is_room_for(self, room: int, code: str, filled: int):
+        """nvml.h: "the number of entries which can be accommodated in the provided array"."""
+        with playing(BUSY) as (_, [handle]):
+            array, kind = (pynvml.c_nvmlSample_t * 4)(), ctypes.c_int()
+            count = ctypes.c_uint(room)
+            puts = (ctypes.byref(kind), ctypes.byref(count), array)
+            power, none_seen = pynvml.NVML_TOTAL_POWER_SAMPLES, ctypes.c_ulonglong(0)
+            found = library().nvmlDeviceGetSamples(handle, power, none_seen, *puts)
+            assert (api.status_name(found), count.value) == (code, filled)
+            assert [bool(sample.timeStamp) for sample in array] == [
+                place < filled for place in range(4)
+            ]
 
 
 def test_encoder_capacity_by_codec():

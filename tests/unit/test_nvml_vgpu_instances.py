@@ -333,6 +333,18 @@ class TestMigBacked:
             assert call(gpu_instance, ctypes.byref(info)) == 0
             assert list(room) == [only(handle)]
 
+    def test_its_gpu_instance_is_in_use(self):
+        with playing(self.gpu("GRID A100DX-1-10C")) as (machine, [handle]):
+            [small] = [each for each in machine.devices[0].gpu_instances if each.kind.slices == 1]
+            found = pynvml.nvmlDeviceGetGpuInstanceById(handle, small.id)
+            inner = pynvml.nvmlGpuInstanceGetComputeInstanceById(found, 0)
+            pynvml.nvmlComputeInstanceDestroy(inner)
+            with refused("IN_USE"):
+                pynvml.nvmlGpuInstanceDestroy(found)
+            assert pynvml.nvmlDeviceSetMigMode(handle, 0) == pynvml.NVML_ERROR_IN_USE
+            machine.alter(machine.devices[0], {"vgpu": {"instances": []}})
+            pynvml.nvmlGpuInstanceDestroy(found)
+
     def test_its_time_is_shared_on_few_products(self):
         with playing(self.gpu()) as (machine, [handle]):
             number = machine.devices[0].gpu_instances[0].id

@@ -396,6 +396,7 @@ PUBLISHED = {
         "power.default_limit": 900_000,
         "power.min_limit": 100_000,
         "power.module.default_limit": 1_000_000,
+        "power.module.enforced_limit": 1_000_000,
         "clocks.graphics.max": 1980,
         "clocks.memory.max": 2619,
         "mig.current": False,
@@ -417,6 +418,12 @@ PUBLISHED = {
         "temperature.shutdown": None,
         "processor.multiprocessors": 148,
         "mig.current": False,
+    },
+    "gb200-186gb": {
+        "pci.atomics_outbound": None,
+        "power.module.usage": 467_170,
+        "power.module.instant": 467_680,
+        "power.module.enforced_limit": 2_500_000,
     },
 }
 
@@ -486,6 +493,12 @@ class TestDriverBranches:
     def test_470_leaves_reserved_memory_out_of_the_total(self, name, total):
         memory = device(name, "470.256.02").memory
         assert (memory.total // MIB, memory.reserved) == (total, 0)
+
+    @pytest.mark.parametrize(("driver", "told"), [("535.261.03", False), ("580.126.09", True)])
+    def test_atomics_from_an_h100_s_peers_are_told_by_newer_drivers(self, driver, told):
+        pci = device("h100-sxm5-80gb", driver).pci
+        assert "CAS_64" in pci.atomics_outbound
+        assert (pci.atomics_inbound == pci.atomics_outbound) == told
 
     @pytest.mark.parametrize(
         ("name", "driver", "runs"),

@@ -117,6 +117,26 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "ecc.current": False,
         "processor.multiprocessors": 188,
     },
+    "rtx-4060": {"remapped_rows.banks_max": 64, "ecc.current": None},
+    "rtx-4090": {
+        "power.voltage": 880_000,
+        "remapped_rows.banks_max": 192,
+        "temperature.shutdown_margin": -7,
+        "temperature.slowdown": None,
+    },
+    "rtx-4070-laptop": {
+        "pci.max_width": 8,
+        "power.voltage": 630_000,
+        "power.min_limit": 5_000,
+        "power.max_limit": 140_000,
+        "remapped_rows.banks_max": 64,
+        "remapped_rows.pending": False,
+        "temperature.margin": 46,
+        "temperature.shutdown_margin": -12,
+        "temperature.target": 87,
+        "temperature.target_max": None,
+        "ecc.current": None,
+    },
     "rtx-4090-laptop": {
         "memory.total": 16376 * MIB,
         "power.usage": 12_000,
@@ -229,9 +249,17 @@ class TestJetson:
     def test_nvml_knows_name_uuid_and_compute_capability(self):
         with playing(JETSON) as (machine, [handle]):
             assert pynvml.nvmlDeviceGetName(handle) == "Orin (nvgpu)"
-            assert pynvml.nvmlDeviceGetUUID(handle) == machine.devices[0].uuid
             assert pynvml.nvmlDeviceGetCudaComputeCapability(handle) == (8, 7)
             assert pynvml.nvmlDeviceGetIndex(handle) == 0
+            uuid = pynvml.nvmlDeviceGetUUID(handle)  # as `nvidia-smi -L` shows it, without "GPU-"
+            assert f"GPU-{uuid}" == machine.devices[0].uuid
+            assert pynvml.nvmlDeviceGetIndex(pynvml.nvmlDeviceGetHandleByUUID(uuid)) == 0
+
+    def test_no_field_has_a_value(self):
+        with playing(JETSON) as (_, [handle]):
+            values = pynvml.nvmlDeviceGetFieldValues(handle, list(range(1, pynvml.NVML_FI_MAX)))
+            codes = {value.nvmlReturn for value in values}
+            assert codes == {pynvml.NVML_ERROR_NOT_SUPPORTED}
 
     @pytest.mark.parametrize(
         "getter",

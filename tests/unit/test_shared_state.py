@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from errno import ENOLCK, ENOSPC
+from signal import SIGKILL
 
 import pynvml
 import pytest
@@ -102,6 +105,81 @@ class TestProcesses:
         with Testbed(SCENARIO) as testbed:
             (testbed.folder / "journal").unlink()
             assert run(testbed, 300) == ["0", "300"]
+
+    @pytest.mark.parametrize("written", [0, 10])
+    def test_on_a_full_disk_it_stays_in_the_process_and_the_journal_is_whole(
+        self, written: int, monkeypatch, capfd
+    ):
+        def full(file: int, line: bytes, place: int) -> int:
+            if not written:
+                raise OSError(ENOSPC, "No space left on device")
+            return write(file, line[:written], place)
+
+        write = os.pwrite
+        with Testbed(SCENARIO) as testbed:
+            session = session_of(testbed)
+            device = session.machine.devices[1]
+            with monkeypatch.context() as patched:
+                patched.setattr("emulator.runtime.journal.os.pwrite", full)
+                session.machine.alter(device, {"power": {"limit": 300_000}})
+            assert device.power.limit == 300_000
+            assert run(testbed, 250) == ["0", "250"]
+            session.refresh()
+            assert device.power.limit == 250_000
+        assert "what is set stays in this process" in capfd.readouterr().err
+
+    def test_a_lock_that_cannot_be_had_leaves_no_file_open(self, monkeypatch, capfd):
+        def refuse_lock(*_: object) -> None:
+            raise OSError(ENOLCK, "No locks available")
+
+        with Testbed(SCENARIO) as testbed:
+            session = session_of(testbed)
+            device = session.machine.devices[1]
+            monkeypatch.setattr("fcntl.flock", refuse_lock)
+            before = os.listdir("/proc/self/fd")
+            for limit in range(300_000, 300_010):
+                session.machine.alter(device, {"power": {"limit": limit}})
+            assert len(os.listdir("/proc/self/fd")) == len(before)
+            assert device.power.limit == 300_009
+        assert "No locks available" in capfd.readouterr().err
+
+    def test_a_childs_life_does_not_prolong_its_dead_parents_lock(self):
+        """The parent is killed while it changes the machine, after one of its threads forked."""
+        with Testbed(SCENARIO) as testbed:
+            command = [sys.executable, "-c", FORKING]
+            with subprocess.Popen(command, env=testbed.environment(), stdout=-1, text=True) as made:
+                assert made.stdout is not None
+                child = int(made.stdout.readline())
+                try:
+                    assert run(testbed, 300) == ["0", "300"]  # else it waits for ever
+                finally:
+                    os.kill(child, SIGKILL)
+
+
+#: Forks a child that lives on, while another thread sets something; then it is killed.
+FORKING = """
+import os, signal, threading, time
+import pynvml
+
+pynvml.nvmlInit()
+from _nvemu.runtime import journal
+handle = pynvml.nvmlDeviceGetHandleByIndex(0)
+within = threading.Event()
+
+def append(self, entry):
+    within.set()
+    time.sleep(600)
+
+journal.Writer.append = append
+set_limit = pynvml.nvmlDeviceSetPowerManagementLimit
+threading.Thread(target=set_limit, args=(handle, 400_000), daemon=True).start()
+within.wait()
+child = os.fork()
+if not child:
+    time.sleep(600)
+print(child, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 def refuse(path: str, *_: object, **__: object) -> int:

@@ -279,7 +279,39 @@ class TestCallSequences:
         assert emulation.calls[-1]["arguments"] == {"device": "GPU-1", "index": 1}
 
 
+#: A test under a deadline of a second, where loading a library takes longer.
+SLOW_LOADER = """
+import time
+from hypothesis import settings
+from emulator import emulation
+from emulator.strategies import given_scenarios
+
+load = emulation._load
+
+def load_slowly(library, driver):
+    if library not in emulation._loaded:
+        time.sleep(1.1)
+    load(library, driver)
+
+emulation._load = load_slowly
+
+@settings(deadline=1000, max_examples=3, database=None, derandomize=True)
+@given_scenarios()
+def test_nothing(machine):
+    print(len(machine.devices))
+
+test_nothing()
+"""
+
+
 class TestGivenScenarios:
+    def test_the_deadline_is_not_for_loading_the_libraries(self):
+        done = subprocess.run(
+            [sys.executable, "-c", SLOW_LOADER], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert len(done.stdout.splitlines()) >= 3
+
     def test_a_fragile_discovery_is_broken_within_200_examples(self, tmp_path):
         played = 0
 

@@ -100,6 +100,30 @@ class TestRefused:
             plan_of(Scenario(gpus=[host({**RUNNING, **figures})]))
         assert problem in str(caught.value)
 
+    @pytest.mark.parametrize(
+        ("figures", "problem"),
+        [
+            ({"types": [{"name": "X", "id": 1}]}, "types[0].name: expected a name that ends in a"),
+            ({"types": [{"name": "X-8Q", "id": 0}]}, "types[0].id: expected a number of 32 bits"),
+            (
+                {"types": [{"name": name, "id": 1} for name in ("X-8Q", "X-4Q")]},
+                "types[0].id: expected a number of 32 bits above 0, and of its own; found 1",
+            ),
+            (
+                {"scheduler": {"frequency": 1 << 40}},
+                "scheduler.frequency: expected an integer from 63 to 960",
+            ),
+            (
+                {"gpu_instances": [{"id": 1, "scheduler": {"timeslice": 1}}]},
+                "scheduler.timeslice: expected an integer from 1000000 to 30000000",
+            ),
+        ],
+    )
+    def test_figures_of_a_host(self, figures: dict[str, Any], problem: str):
+        with pytest.raises(ScenarioError) as caught:
+            plan_of(Scenario(gpus=[host(**figures)]))
+        assert problem in str(caught.value)
+
     def test_a_change_to_a_type_that_there_is_not(self):
         rows = [{"type": "GRID T4-9Q"}]
         change = Change(at="1 s", set={"vgpu": {"instances": rows}})
@@ -110,6 +134,13 @@ class TestRefused:
     def test_two_that_share_an_identity(self):
         problem = error(host({**RUNNING, "uuid": UUID}, {**RUNNING, "uuid": UUID}))
         assert f"instances[1].uuid: expected one of its own, found '{UUID}' again" in problem
+
+    @pytest.mark.parametrize(("name", "value"), [("id", 7), ("uuid", UUID), ("mdev_uuid", UUID)])
+    def test_two_gpus_whose_vgpus_share_one(self, name: str, value: int | str):
+        gpu = host({**RUNNING, name: value})
+        with pytest.raises(ScenarioError, match="one of its own") as caught:
+            plan_of(Scenario(gpus=[gpu, gpu]))
+        assert str(caught.value).startswith(f"gpu[1].figures.vgpu.instances[0].{name}: ")
 
 
 class TestProducts:

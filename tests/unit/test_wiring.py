@@ -8,6 +8,8 @@ import pytest
 
 import emulator
 from emulator import Change, Gpu, Machine, Scenario, ScenarioError
+from emulator.machine.words import WORDS
+from emulator.nvml import _status as status
 
 A100_PCIE, V100, H100 = "a100-pcie-80gb", "v100-sxm2-16gb", "h100-sxm5-80gb"
 
@@ -91,6 +93,13 @@ class TestChanges:
         ]
         assert down == [[1, 2, 3], [], [0], [0, 1], [], [], [], []]
 
+    def test_a_link_that_is_led_elsewhere_leaves_others_alone(self):
+        gone = {"nvlinks": {"0": {"remote": "GPU1", "active": False}}}
+        change = Change(at="0 s", device=0, set=gone)
+        first, second = machine(Gpu(H100, count=2), changes=[change]).devices
+        assert [first.nvlinks[0].active, first.nvlinks[1].active] == [False, True]
+        assert all(link.active for link in second.nvlinks)
+
     def test_links_that_a_product_has_not_do_not_change(self):
         change = Change(at="0 s", set={"nvlinks": {"0-40": {"active": False}}})
         h100, t4 = machine(Gpu(H100), Gpu("t4"), changes=[change]).devices
@@ -117,10 +126,43 @@ class TestTopology:
         [device] = machine(Gpu("gh200-96gb", figures=figures)).devices
         assert (device.topology.numa_node, device.topology.memory_node) == (0, 9)
 
+    @pytest.mark.parametrize(
+        "figures",
+        [
+            {"numa_node": -1},
+            {"numa_node": 1 << 40},
+            {"socket_nodes": [0, -3]},
+            {"memory_node": 2000},
+        ],
+    )
+    def test_what_is_no_node(self, figures: dict[str, Any]):
+        with pytest.raises(ScenarioError, match="an integer from 0 to 1023"):
+            Gpu("t4", figures={"topology": figures})
+
     @pytest.mark.parametrize("cpus", ["a", "1-", "1,,2", "", "0x3"])
     def test_what_is_no_list_of_cpus(self, cpus: str):
         with pytest.raises(ScenarioError, match="text such as '0-15,32-47'"):
             Gpu("t4", figures={"topology": {"cpus": cpus}})
+
+
+def test_what_is_no_status_of_a_fabric() -> None:
+    known = {name for name, number in vars(status).items() if isinstance(number, int)}
+    assert set(WORDS["FabricStatus"]) == known
+    with pytest.raises(ScenarioError, match="expected one of its words"):
+        Gpu(H100, figures={"fabric": {"status": "NOPE"}})
+
+
+@pytest.mark.parametrize("version", [0, 7])
+def test_what_is_no_generation_of_nvlink(version: int) -> None:
+    with pytest.raises(ScenarioError, match="an integer from 1 to 6"):
+        Gpu(H100, figures={"nvlinks": {"0": {"version": version}}})
+
+
+def test_nothing_is_counted_below_zero() -> None:
+    with pytest.raises(ScenarioError, match="0 or more"):
+        Gpu(H100, figures={"nvlinks": {"0": {"replay_errors": -3}}})
+    less = Change(add={"nvlinks": {"0": {"replay_errors": -3}}}, at="1 s")
+    assert less.add == {"nvlinks": {"0": {"replay_errors": -3}}}
 
 
 def test_what_is_no_cluster() -> None:

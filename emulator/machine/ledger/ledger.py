@@ -109,11 +109,6 @@ class Ledger:
                 self._records.bury_one = self._bury_one
             return self._records
 
-    def fork(self) -> None:
-        """A child is about to be forked, which will share the records if they are there."""
-        if not self.folder:
-            self.open()
-
     def renew_lock(self) -> None:
         """In a fork's child, forget locks that other threads of the parent hold."""
         self._lock = RLock()
@@ -160,8 +155,7 @@ class Ledger:
 
     def used(self, device: Seated) -> int:
         """Bytes of a device in use: what the scenario says, and what processes hold."""
-        memory = device.memory
-        return min(memory.used + self.held(device), memory.usable)
+        return min(_said(device) + self.held(device), device.memory.usable)
 
     def free(self, device: Seated) -> int:
         """Bytes of a device that a process can still take."""
@@ -283,7 +277,7 @@ class Ledger:
 
     def _fits(self, records: Records, device: Seated, size: int) -> bool:
         """Whether there is room; only if there is none with them are the dead looked for."""
-        room = device.memory.usable - device.memory.used - size
+        room = device.memory.usable - _said(device) - size
         claimed = records.claimed
         columns = [records.column(column, claimed) for column in self._columns(device)]
         return sum(map(sum, columns)) <= room or self.held(device) <= room
@@ -364,6 +358,16 @@ class Ledger:
                 for place, word in enumerate(self._mine, base + SEATS):
                     records.words[place] = word
         return base
+
+
+def _said(device: Seated) -> int:
+    """Bytes that are in use by what the scenario says: no fewer than its processes have."""
+    listed = device.processes
+    if not listed:
+        return device.memory.used
+    ids = device.instance(device.place)  # None: a whole GPU; an instance's share memory
+    those = [each for each in listed if ids is None or each.gpu_instance == ids[0]]
+    return max(device.memory.used, sum(each.used_memory or 0 for each in those))
 
 
 def _program() -> bytes:

@@ -7,7 +7,13 @@ from ..figures import Figures
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..device import Device
-    from ..words import FabricConfiguration, FabricHealth, FabricState, FabricUuid
+    from ..words import (
+        FabricConfiguration,
+        FabricHealth,
+        FabricState,
+        FabricStatus,
+        FabricUuid,
+    )
 
 __all__ = ["Fabric", "together"]
 
@@ -36,7 +42,7 @@ class Fabric(Figures):
     )
 
     state: FabricState | None
-    status: str | None
+    status: FabricStatus | None
     clique_id: int | None
     cluster_uuid: FabricUuid | None
     degraded_bandwidth: bool | None

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..device import Device
-    from ..words import CounterUnit, LinkEnd
+    from ..words import CounterUnit, LinkEnd, LinkGeneration
 
 __all__ = [
     "UNSEEN",
@@ -84,7 +84,7 @@ class NvLink(Figures):
     placed = True
 
     active: bool | None
-    version: int
+    version: LinkGeneration
     speed: int
     remote: LinkEnd | None
     remote_link: int | None
@@ -107,6 +107,16 @@ class NvLink(Figures):
             return None
         return "GPU" if self.remote[0] in "GP" else "SWITCH"
 
+    @property
+    def cleared(self) -> dict[str, Any]:
+        """The figures that count what went over the link, each at zero."""
+        counted: dict[str, Any] = {name: 0 for name in _ZEROS if getattr(self, name) is not None}
+        if self.counters is not None:
+            counted["counters"] = {"all": dict(_COUNTER)}
+        if self.port_counters:
+            counted["port_counters"] = dict.fromkeys(self.port_counters, 0)
+        return counted
+
     def connect(self, remote: str) -> None:
         """Bring the link up, leading to a device ("GPU1") or a switch (its bus id)."""
         self.active = True
@@ -119,7 +129,10 @@ class NvLink(Figures):
 
 #: What counts, from nothing.
 _ZEROS = dict.fromkeys((name for name in NvLink.__slots__ if name.endswith(("errors", "x"))), 0)
-_COUNTER = {**dict.fromkeys(UtilizationCounter.__slots__, 0), "units": "BYTES", "packets": 0xFF}
+_COUNTER: dict[str, Any] = {
+    **dict.fromkeys(UtilizationCounter.__slots__, 0),
+    **{"units": "BYTES", "packets": 0xFF, "frozen": False},
+}
 
 
 def nvlinks(table: dict[str, Any] | Sequence[Mapping[str, Any]]) -> list[NvLink]:
@@ -189,6 +202,9 @@ def join_ends(devices: Sequence[Device], device: Device) -> None:
     """Have the links of other GPUs be up or down as this device's are at their other ends."""
     for number, link in enumerate(device.nvlinks):
         far = _end(devices, device, link)
-        place = 0 if far is None else far_link(devices, device, number)
-        if far is not None and place < len(far.nvlinks):
-            far.nvlinks[place].active = link.active
+        if far is None:
+            continue
+        place = far_link(devices, device, number)
+        for back in far.nvlinks[place : place + 1]:
+            if _end(devices, far, back) is device:  # not where a change has led one end elsewhere
+                back.active = link.active

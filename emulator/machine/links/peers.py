@@ -23,7 +23,7 @@ def linked(devices: Sequence[Device], one: Device, other: Device) -> bool:
 
     GPUs of different generations speak different NVLinks.
     """
-    if not one.nvlinks or not other.nvlinks or not _alike(one, other):
+    if not one.nvlinks or not other.nvlinks or not _may_reach(one, other):
         return False
     ends = ((one, other), (other, one))
     if all(any(far_device(devices, a, link) is b for link in a.nvlinks) for a, b in ends):
@@ -36,14 +36,17 @@ def _switches(device: Device) -> set[str]:
     return {switch_bus_id(end) for end in ends if end is not None}
 
 
-def _alike(one: Device, other: Device) -> bool:
-    """The kernel module compares the chips; this, what stands for them here."""
+def _may_reach(one: Device, other: Device) -> bool:
+    """The kernel module compares the chips, for which their compute capability stands here; with
+    MIG on there is no access at all (NVIDIA's MIG user guide, "Application Considerations")."""
+    if one.mig.current or other.mig.current:
+        return False
     return one.compute_capability == other.compute_capability
 
 
 def over_pci(one: Device, other: Device) -> str:
     """Whether two devices reach each other over PCI Express, as NVML_P2P_STATUS_*."""
-    if not _alike(one, other):
+    if not _may_reach(one, other):
         return "NOT_SUPPORTED"
     found = (_over_pci(device) for device in (one, other))
     return next((status for status in found if status != "OK"), "OK")

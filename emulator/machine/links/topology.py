@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ..device import Device
-    from ..words import CpuList, PeerStatus
+    from ..words import CpuList, NumaNode, PeerStatus
 
 __all__ = ["Topology", "ancestor", "members", "near_cpus", "near_nodes", "node"]
 
@@ -40,14 +40,14 @@ class Topology(Figures):
         "switches",
     )
 
-    numa_node: int | None
+    numa_node: NumaNode | None
     socket: int | None
     cpus: CpuList | None
     socket_cpus: CpuList | None
-    socket_nodes: list[int] | None
+    socket_nodes: list[NumaNode] | None
     host_bridge: str | None
     switches: list[str] | None
-    memory_node: int | None
+    memory_node: NumaNode | None
     peer_access: PeerStatus | None
 
 
@@ -118,7 +118,7 @@ def _bits(listed: str) -> int:
     bits = 0
     for part in listed.split(","):
         first, _, last = part.partition("-")
-        bits |= (1 << int(last or first) + 1) - (1 << int(first))
+        bits |= max((1 << int(last or first) + 1) - (1 << int(first)), 0)
     return bits
 
 

@@ -24,6 +24,8 @@ DRIVEN: tuple[Path, ...] = (
     ("power", "usage"),
     ("power", "instant"),
     ("power", "memory_usage"),
+    ("power", "module", "usage"),
+    ("power", "module", "instant"),
     ("temperature", "gpu"),
     ("temperature", "margin"),
     ("temperature", "memory"),

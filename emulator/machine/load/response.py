@@ -50,6 +50,7 @@ class Body:
         self.hot = max(self.limit - HEADROOM, cold + 1)
         self.boost = clocks.graphics.max or 0
         self.steps = _steps(device)
+        self.slowest = min(clocks.supported_memory() or [0])  # memory clock
 
     def target(self, power: float, cooling: float) -> float:
         """The temperature that a power leads to."""
@@ -93,9 +94,9 @@ class Wish:
         target = device.temperature.target
         self.hottest = body.limit if target is None else min(body.limit, target)
         self.reasons: tuple[str, ...] = ()
-        self.ceiling = self._ceiling(graphics, body.boost)
-        self.memory = self._ceiling(clocks.memory, clocks.memory.max or 0)
-        self.floor = graphics.locked[0] if graphics.locked else 0
+        self.ceiling = self._ceiling(graphics, body.steps[0], body.boost)
+        self.memory = self._ceiling(clocks.memory, body.slowest, clocks.memory.max or 0)
+        self.floor = min(graphics.locked[0], body.boost) if graphics.locked else 0
         held = device.temperature.gpu if load.is_pinned(("temperature", "gpu")) else None
         if held is not None and held >= body.slowdown:
             self.reasons += ("hw_slowdown", "hw_thermal_slowdown")
@@ -108,12 +109,14 @@ class Wish:
         mean = (sum(manual) + FULL_FAN * others) / len(device.fans) if manual else FULL_FAN
         self.cooling = 1 + (FULL_FAN - mean) / 100  # a fan held below what it would do cools less
 
-    def _ceiling(self, domain: ClockDomain, highest: int) -> int:
+    def _ceiling(self, domain: ClockDomain, lowest: int, highest: int) -> int:
+        """The highest clock that is allowed; what is locked to clocks that the product does not
+        have runs at the nearest."""
         if domain.application is not None and domain.application != domain.default_application:
             highest = min(highest, domain.application)
             if "applications_clocks_setting" not in self.reasons:
                 self.reasons += ("applications_clocks_setting",)
-        return min(highest, domain.locked[1]) if domain.locked else highest
+        return min(highest, max(domain.locked[1], lowest)) if domain.locked else highest
 
 
 class Point:

@@ -63,6 +63,19 @@ class GpuInstance:
         """How a trace names it: `GPU-0/2`."""
         return f"GPU-{self.parent.index}/{self.id}"
 
+    def places(self, kind: ComputeProfile) -> list[int]:
+        """The compute slices that one more compute instance of a kind may begin at."""
+        taken = {place for each in self.compute_instances for place in each.kind.span(each.start)}
+        return [start for start in kind.starts if taken.isdisjoint(kind.span(start))]
+
+    def capacity(self, kind: ComputeProfile) -> int:
+        """How many more compute instances of a kind find room in it."""
+        count, end = 0, 0
+        for start in self.places(kind):
+            if start >= end:
+                count, end = count + 1, start + kind.slices
+        return count
+
     def refill(self, row: Instance) -> None:
         """Have the compute instances of a row; those that were there before stay the same."""
         before = {(each.id, each.start, each.slices): each for each in self.compute_instances}
@@ -80,13 +93,14 @@ class GpuInstance:
         return f"GpuInstance(id={self.id}, kind={self.kind.name!r}, start={self.start})"
 
 
-def instances(parent: Device, before: Sequence[GpuInstance]) -> list[GpuInstance]:
-    """The GPU instances of a device, by id; those of `before` that are still there stay the same
-    objects, which handles and contexts hold."""
+def instances(
+    parent: Device, wanted: Sequence[Instance], before: Sequence[GpuInstance]
+) -> list[GpuInstance]:
+    """The GPU instances of a device that its figures want, by id; those of `before` that are still
+    there stay the same objects, which handles and contexts hold."""
     known = profiles(parent.profile)
     same = {(each.id, each.kind.name, each.start): each for each in before}
     found = []
-    wanted = parent.mig.instances
     for row, (profile, start) in zip(wanted, arrange(parent.profile, wanted)):
         identity = number(known, profile, start) if row.id is None else row.id
         each = same.get((identity, profile.name, start))

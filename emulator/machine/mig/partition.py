@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from _blake2 import blake2b
-
 from ..engines import Processor
 from ..memory import Region
+from ..uuids import derived
 from .profiles import whole
 
 TYPE_CHECKING = False
@@ -58,7 +57,7 @@ class Partition(Base):
         self.kind: ComputeProfile = next(
             each for each in gpu_instance.compute_kinds if each.slices == slices
         )
-        self.uuid = uuid or _uuid(parent.uuid, (gpu_instance.id, identity))
+        self.uuid = uuid or "MIG-" + derived(f"{parent.uuid}/{gpu_instance.id}/{identity}")
         self.label = self.kind.name
         self.name = f"{parent.name} MIG {self.label}"
         self.memory = gpu_instance.memory
@@ -149,12 +148,3 @@ class Partition(Base):
 
     def __repr__(self) -> str:
         return f"Partition(name={self.name!r}, uuid={self.uuid!r})"
-
-
-def _uuid(parent: str, ids: tuple[int, int]) -> str:
-    """A UUID that follows from the GPU's and the instances' ids: of version 5, as real ones are."""
-    digest = bytearray(blake2b(f"{parent}/{ids[0]}/{ids[1]}".encode(), digest_size=16).digest())
-    digest[6] = digest[6] & 0x0F | 0x50
-    digest[8] = digest[8] & 0x3F | 0x80
-    text = digest.hex()
-    return "MIG-" + "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))

@@ -98,6 +98,10 @@ class ComputeProfile:
         self.most = of.slices // slices
         self.multiprocessors = multiprocessors
 
+    def span(self, start: int) -> range:
+        """The compute slices of one that begins at a slice."""
+        return range(start, start + self.slices)
+
     def __repr__(self) -> str:
         return f"ComputeProfile({self.name!r})"
 

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from ..engines import Utilization
-from ..figures import Bytes, Figures, Microseconds, Percent
+from ..figures import Bytes, Figures, Microseconds, Percent, Rows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import Any
 
-    from ..words import EncoderCodec, FbcSessionType, VgpuLicense, VmIdType
+    from ..words import EncoderCodec, FbcSessionType, Moment, VgpuLicense, VmIdType
 
 __all__ = [
     "VgpuCaptureSession",
     "VgpuEncoderSession",
     "VgpuInstance",
     "VgpuProcess",
-    "built",
     "row",
 ]
 
@@ -81,7 +79,7 @@ class VgpuCaptureSession(Figures):
     flags: int | None
 
 
-class VgpuInstance(Figures):
+class VgpuInstance(Rows):
     """A vGPU that a VM has. ``type`` is its type's name, such as "NVIDIA A40-8Q".
 
     ``uuid``, ``mdev_uuid`` and ``id``, a number, are made up if not given. While no
@@ -100,6 +98,12 @@ class VgpuInstance(Figures):
         *("runtime_state_size", "type", "used_memory", "utilization", "uuid", "version", "vm_id"),
         *("vm_id_type", "vm_name"),
     )
+    kinds = (
+        ("utilization", Utilization),
+        ("processes", VgpuProcess),
+        ("encoder_sessions", VgpuEncoderSession),
+        ("capture_sessions", VgpuCaptureSession),
+    )
 
     type: str
     id: int | None
@@ -111,7 +115,7 @@ class VgpuInstance(Figures):
     driver_version: str | None
     version: int | None
     license: VgpuLicense | None
-    license_expires: int | None
+    license_expires: Moment | None
     used_memory: Bytes | None
     runtime_state_size: Bytes | None
     frame_rate_limit: int | None
@@ -125,28 +129,6 @@ class VgpuInstance(Figures):
     processes: list[VgpuProcess] | None
     encoder_sessions: list[VgpuEncoderSession] | None
     capture_sessions: list[VgpuCaptureSession] | None
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Rows become figures, also where a change sets them."""
-        super().__setattr__(name, built(_PARTS, name, value))
-
-
-_PARTS: dict[str, Any] = {
-    "utilization": Utilization,
-    "processes": VgpuProcess,
-    "encoder_sessions": VgpuEncoderSession,
-    "capture_sessions": VgpuCaptureSession,
-}
-
-
-def built(kinds: Mapping[str, Any], name: str, value: Any) -> Any:
-    """A figure as its kind of figures, where it has one: of a table, or of each in a list."""
-    kind = kinds.get(name)
-    if kind is None or value is None:
-        return value
-    if isinstance(value, list):
-        return [each if isinstance(each, Figures) else kind(each) for each in value]
-    return value if isinstance(value, Figures) else kind(value)
 
 
 def row(figures: Any) -> Any:

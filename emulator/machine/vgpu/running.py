@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from _blake2 import blake2b
 
+from ..uuids import derived
 from .places import arrange
 from .types import types_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..device import Device
+    from ..mig.gpuinstance import GpuInstance
     from .rows import VgpuInstance
     from .types import VgpuType
 
-__all__ = ["Running", "hosts", "vgpus"]
+__all__ = ["Running", "hosts", "vgpus", "vgpus_in"]
 
 
 def hosts(device: Device) -> bool:
@@ -46,8 +48,8 @@ class Running:
         self.row = given
         self.type = kind
         origin = f"{device.uuid}/{position}"
-        self.uuid = given.uuid or _uuid(origin)
-        self.mdev_uuid = given.mdev_uuid or _uuid(origin + "/mdev")
+        self.uuid = given.uuid or derived(origin)
+        self.mdev_uuid = given.mdev_uuid or derived(origin + "/mdev")
         number = int.from_bytes(blake2b(origin.encode(), digest_size=4).digest(), "little")
         self.number = given.id if given.id is not None else number | 1 << 31
         self.gpu_instance = given.gpu_instance
@@ -71,9 +73,6 @@ def vgpus(device: Device) -> list[Running]:
     return found
 
 
-def _uuid(origin: str) -> str:
-    digest = bytearray(blake2b(origin.encode(), digest_size=16).digest())
-    digest[6] = digest[6] & 0x0F | 0x50
-    digest[8] = digest[8] & 0x3F | 0x80
-    text = digest.hex()
-    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+def vgpus_in(gpu_instance: GpuInstance) -> list[Running]:
+    """The vGPUs that a GPU instance backs."""
+    return [each for each in vgpus(gpu_instance.parent) if each.gpu_instance == gpu_instance.id]

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from ..figures import Figures
-from .rows import VgpuInstance, built
+from ..figures import Figures, Rows
+from .rows import VgpuInstance
 from .types import VgpuType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..words import HostVgpuMode, Hypervisor, VgpuPolicy
+    from ..words import (
+        HostVgpuMode,
+        Hypervisor,
+        SchedulerFactor,
+        SchedulerFrequency,
+        SchedulerSlice,
+        VgpuPolicy,
+    )
 
 __all__ = ["Vgpu", "VgpuGpuInstance", "VgpuScheduler"]
 
@@ -26,26 +33,23 @@ class VgpuScheduler(Figures):
 
     policy: VgpuPolicy | None
     adaptive: bool | None
-    timeslice: int | None
-    average_factor: int | None
-    frequency: int | None
+    timeslice: SchedulerSlice | None
+    average_factor: SchedulerFactor | None
+    frequency: SchedulerFrequency | None
 
 
-class VgpuGpuInstance(Figures):
+class VgpuGpuInstance(Rows):
     """A GPU instance that vGPUs share in turn: ``id``, and its modes as the whole GPU has them."""
 
     __slots__ = ("heterogeneous", "id", "scheduler")
+    kinds = (("scheduler", VgpuScheduler),)
 
     id: int
     heterogeneous: bool | None
     scheduler: VgpuScheduler | None
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Rows become figures, also where a change sets them."""
-        super().__setattr__(name, built({"scheduler": VgpuScheduler}, name, value))
 
-
-class Vgpu(Figures):
+class Vgpu(Rows):
     """Virtual GPUs; they count where ``virtualization_mode`` of the device is HOST_VGPU.
 
     ``types`` are those that it can be divided into: the product's if not given. ``host_mode`` is
@@ -61,6 +65,12 @@ class Vgpu(Figures):
         "instances",
         *("mig_timeslicing", "mini_quarter", "read_bandwidth", "scheduler", "types"),
         *("version_max", "version_min", "warm_update", "write_bandwidth"),
+    )
+    kinds = (
+        ("instances", VgpuInstance),
+        ("gpu_instances", VgpuGpuInstance),
+        ("types", VgpuType),
+        ("scheduler", VgpuScheduler),
     )
 
     host_mode: HostVgpuMode | None
@@ -80,17 +90,10 @@ class Vgpu(Figures):
     instances: list[VgpuInstance]
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Rows become figures, also where a change sets them."""
-        if name in ("instances", "gpu_instances"):
-            value = value or []
-        elif name == "scheduler":
-            value = value or {}
-        super().__setattr__(name, built(_KINDS, name, value))
+        """Without any there are no vGPUs, and the scheduler is the driver's default."""
+        if value is None and name in _EMPTY:
+            value = _EMPTY[name]
+        super().__setattr__(name, value)
 
 
-_KINDS: dict[str, Any] = {
-    "instances": VgpuInstance,
-    "gpu_instances": VgpuGpuInstance,
-    "types": VgpuType,
-    "scheduler": VgpuScheduler,
-}
+_EMPTY: dict[str, Any] = {"instances": (), "gpu_instances": (), "scheduler": {}}

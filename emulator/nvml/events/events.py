@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Found = TypeVar("Found")
 
-__all__ = ["NO_INSTANCE", "EventSet", "bit", "next_event"]
+__all__ = ["LONGEST_QUEUE", "NO_INSTANCE", "EventSet", "bit", "check_open", "next_event"]
 
 #: So many events wait in a set; the oldest is dropped for one more.
 LONGEST_QUEUE = 4096
@@ -162,6 +162,16 @@ def wait_v2(nvml: Nvml, set: EventSet, timeoutms: int) -> dict[str, Any]:  # noq
     return {**wait(nvml, set, timeoutms), **instances}
 
 
+def check_open(nvml: Nvml, listener: Listener) -> None:
+    """Refuse to go on waiting for a set that another thread has ended.
+
+    Raises:
+        NvmlError: TIMEOUT: it is freed; UNINITIALIZED: the library is shut down.
+    """
+    if listener.closed:
+        raise NvmlError(status.TIMEOUT if nvml.ready else status.UNINITIALIZED)
+
+
 def next_event(
     nvml: Nvml, listener: EventSet, milliseconds: int, take: Callable[[], Found | None]
 ) -> Found:
@@ -172,17 +182,14 @@ def next_event(
 
     Raises:
         NvmlError: TIMEOUT, also where the set is freed meanwhile; GPU_IS_LOST; UNINITIALIZED where
-            the library is shut down; INVALID_ARGUMENT: it was, since the set was made.
+            the library is shut down.
     """
-    if listener.closed:
-        raise NvmlError(status.INVALID_ARGUMENT)
     devices = nvml.machine.devices
 
     def look() -> Found | None:
         found = take()
         if found is None:
-            if listener.closed:
-                raise NvmlError(status.TIMEOUT if nvml.ready else status.UNINITIALIZED)
+            check_open(nvml, listener)
             if any(devices[index].failure in GONE for index in listener.devices()):
                 raise NvmlError(status.GPU_IS_LOST)
         return found

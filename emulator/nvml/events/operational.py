@@ -11,10 +11,11 @@ import ctypes
 # The C side of `collections`, which imports more.
 from _collections import deque  # type: ignore[import-not-found]
 
+from ...api import NULL_PAGE
 from ...machine.events import XID
-from ...machine.words import WORDS
 from .. import _constants as constants
 from .. import _status as status
+from ..architectures import need
 from ..library import Nvml, NvmlError, implements
 from .events import LONGEST_QUEUE, NO_INSTANCE, EventSet, bit, next_event
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from ...machine.events import Event
 
 __all__ = ["Operational"]
-
-OLDEST = WORDS["Architecture"].index("TURING")  # nvml.h: "For Turing or newer"
 
 FATAL, RECOVERABLE, CORRECTED, INFORMATIONAL = 40, 30, 20, 10
 LEVELS = {FATAL: 50, RECOVERABLE: 50, CORRECTED: 40, INFORMATIONAL: 30}
@@ -83,8 +82,7 @@ class Operational:
 @implements("nvmlEventSetRegisterGpuOperationalEvents_v1")
 def subscribe(nvml: Nvml, event_set: EventSet, config: Any) -> None:
     device = subject(nvml, config.uuid)
-    if WORDS["Architecture"].index(device.architecture) < OLDEST:
-        raise NvmlError(status.NOT_SUPPORTED)
+    need(device, "TURING")  # nvml.h: "For Turing or newer"
     nvml.machine.events.listen(event_set)
     if event_set.operational is None:
         event_set.operational = Operational()
@@ -201,6 +199,8 @@ def context_data(set: EventSet, params: Any) -> dict[str, int]:  # noqa: A002
     room, params.dataSize = params.dataSize, len(payload)
     if not params.data or room < len(payload):
         raise NvmlError(status.INSUFFICIENT_SIZE)
+    if params.data < NULL_PAGE:
+        raise NvmlError(status.INVALID_ARGUMENT)
     ctypes.memmove(params.data, payload, len(payload))
     return {}
 

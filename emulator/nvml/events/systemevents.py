@@ -5,9 +5,11 @@ from __future__ import annotations
 # The C side of `collections`, which imports more.
 from _collections import deque  # type: ignore[import-not-found]
 
+from ...api import NULL_PAGE
 from ...machine.events import Listener
 from .. import _status as status
 from ..library import Nvml, NvmlError, api, implements
+from .events import LONGEST_QUEUE, check_open
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,9 +19,6 @@ if TYPE_CHECKING:
     from ...machine.events import Event
 
 __all__ = ["SystemEventSet"]
-
-#: So many events wait in a set; the oldest is dropped for one more.
-LONGEST_QUEUE = 4096
 
 #: Kind of event of the machine -> nvmlSystemEventTypeGpuDriver*.
 TYPES = {"unbound": 0x1, "bound": 0x2}
@@ -50,7 +49,7 @@ def set_of(nvml: Nvml, request: Any) -> SystemEventSet:
         NvmlError: INVALID_ARGUMENT: there is no such set.
     """
     found = nvml.handles("nvmlSystemEventSet_t").objects.get(request.set)
-    if found is None or found.closed:
+    if found is None:
         raise NvmlError(status.INVALID_ARGUMENT)
     return found  # type: ignore[no-any-return]
 
@@ -80,13 +79,12 @@ def register(nvml: Nvml, request: Any) -> None:
 def wait(nvml: Nvml, request: Any) -> dict[str, int]:
     """As many as there is room for; who is given as many as there was room for asks again."""
     found = set_of(nvml, request)
-    if not request.dataSize or not request.data:
+    if not request.dataSize or (request.data or 0) < NULL_PAGE:
         raise NvmlError(status.INVALID_ARGUMENT)
     kind = api.types["nvmlSystemEventData_v1_t"]
 
     def look() -> list[Event] | None:
-        if found.closed:
-            raise NvmlError(status.TIMEOUT)
+        check_open(nvml, found)
         return found.take(request.dataSize)
 
     taken = nvml.machine.events.wait(look, request.timeoutms / 1000)

@@ -24,7 +24,11 @@ __all__: list[str] = []
 UNITS = (("CYCLES", 16), ("PACKETS", 256), ("BYTES", 1))
 
 
-def counter_of(device: Device, link: int, counter: int) -> tuple[NvLink, UtilizationCounter]:
+def counter_of(
+    nvml: Nvml, device: Device, link: int, counter: int
+) -> tuple[NvLink, UtilizationCounter]:
+    """A counter, and its link as it is by now."""
+    nvml.machine.settle(device)
     found = link_of(device, link)
     if counter > 1:
         raise NvmlError(status.INVALID_ARGUMENT)
@@ -42,7 +46,8 @@ def amounts(link: NvLink, counter: UtilizationCounter) -> tuple[int, int]:
     """What a counter stands at, received and sent, in KiB."""
     if counter.frozen:
         return counter.rx, counter.tx
-    return (link.data_rx or 0) - counter.rx_zero, (link.data_tx or 0) - counter.tx_zero
+    received, sent = (link.data_rx or 0) - counter.rx_zero, (link.data_tx or 0) - counter.tx_zero
+    return max(received, 0), max(sent, 0)  # a change may have set the link's back
 
 
 def zeroed(link: NvLink) -> dict[str, int]:
@@ -51,16 +56,16 @@ def zeroed(link: NvLink) -> dict[str, int]:
 
 
 @implements("nvmlDeviceGetNvLinkUtilizationCounter")
-def utilization(device: Device, link: int, counter: int) -> tuple[int, int]:
-    found, counts = counter_of(device, link, counter)
+def utilization(nvml: Nvml, device: Device, link: int, counter: int) -> tuple[int, int]:
+    found, counts = counter_of(nvml, device, link, counter)
     size = dict(UNITS)[counts.units]
     received, sent = amounts(found, counts)
     return received * 1024 // size, sent * 1024 // size
 
 
 @implements("nvmlDeviceGetNvLinkUtilizationControl")
-def control(device: Device, link: int, counter: int) -> dict[str, int]:
-    _, counts = counter_of(device, link, counter)
+def control(nvml: Nvml, device: Device, link: int, counter: int) -> dict[str, int]:
+    _, counts = counter_of(nvml, device, link, counter)
     units = next(index for index, (word, _) in enumerate(UNITS) if word == counts.units)
     return {"units": units, "pktfilter": counts.packets}
 
@@ -70,7 +75,7 @@ def set_control(
     nvml: Nvml, device: Device, link: int, counter: int, control: Any, reset: int
 ) -> None:
     with nvml.machine.exclusive():
-        found, _ = counter_of(device, link, counter)
+        found, _ = counter_of(nvml, device, link, counter)
         if (
             control.units >= len(UNITS)
             or control.pktfilter & ~constants.NVLINK_COUNTER_PKTFILTER_ALL
@@ -84,7 +89,7 @@ def set_control(
 def freeze(nvml: Nvml, device: Device, link: int, counter: int, freeze: int) -> None:
     """What passes while a counter is frozen is not counted later either."""
     with nvml.machine.exclusive():
-        found, counts = counter_of(device, link, counter)
+        found, counts = counter_of(nvml, device, link, counter)
         if freeze > 1:
             raise NvmlError(status.INVALID_ARGUMENT)
         if bool(freeze) == counts.frozen:
@@ -100,5 +105,5 @@ def freeze(nvml: Nvml, device: Device, link: int, counter: int, freeze: int) -> 
 @implements("nvmlDeviceResetNvLinkUtilizationCounter")
 def reset(nvml: Nvml, device: Device, link: int, counter: int) -> None:
     with nvml.machine.exclusive():
-        found, _ = counter_of(device, link, counter)
+        found, _ = counter_of(nvml, device, link, counter)
         alter(nvml, device, link, counter, zeroed(found))

@@ -49,10 +49,10 @@ def health_mask(fabric: Fabric) -> int:
 def fabric_info(device: Device) -> dict[str, Any]:
     """A device outside of a fabric has the state NOT_SUPPORTED, and the call succeeds."""
     fabric = device.fabric
-    uuid = (fabric.cluster_uuid or "").replace("-", "")
+    uuid = bytes.fromhex((fabric.cluster_uuid or "").replace("-", ""))
     return {
-        "clusterUuid": bytes.fromhex(uuid),
-        "status": getattr(status, fabric.status or "SUCCESS", status.UNKNOWN),
+        "clusterUuid": uuid.ljust(constants.GPU_FABRIC_UUID_LEN, b"\0"),
+        "status": getattr(status, fabric.status or "SUCCESS"),
         "cliqueId": fabric.clique_id or 0,
         "state": getattr(constants, f"GPU_FABRIC_STATE_{fabric.state or 'NOT_SUPPORTED'}"),
         "healthMask": health_mask(fabric),

@@ -6,12 +6,14 @@ NVML_FI_DEV_, and how it is read.
 
 from __future__ import annotations
 
+from ...machine.links.links import far_link
 from ...machine.words import WORDS
 from .. import _constants as constants
 from .links import VERSIONS, link_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Callable, Optional
 
     from ...machine import Device
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
     Reader = Callable[[Device, int], Optional[int]]  # given the scope
 
-__all__ = ["ALL_LINKS", "CLEARED", "UINT", "ULL", "UNREAD", "links_of"]
+__all__ = ["ALL_LINKS", "CLEARED", "JOINT", "UINT", "ULL", "UNREAD", "links_of"]
 
 ALL_LINKS = 0xFFFFFFFF  # as scope: the sum over the links
 OLD_LINKS = 12  # links that have fields of their own
@@ -102,11 +104,9 @@ def power_state(device: Device, scope: int) -> Optional[int]:
     return int(active and device.utilization.gpu == 0) if active else None
 
 
-def remote_number(device: Device, scope: int) -> Optional[int]:
-    link = link_of(device, scope)
-    if not link.active:
-        return None
-    return scope if link.remote_link is None else link.remote_link
+def remote_number(devices: Sequence[Device], device: Device, scope: int) -> Optional[int]:
+    """The number that the far end gives to a link; None of a link that is down."""
+    return far_link(devices, device, scope) if link_of(device, scope).active else None
 
 
 def c2c(name: str) -> Reader:
@@ -129,7 +129,6 @@ UINT: dict[str, Reader] = {
     "NVLINK_GET_DATA_RATE": newer("speed"),
     "NVLINK_GET_VERSION": lambda device, scope: VERSIONS[link_of(device, scope).version],
     "NVLINK_SPEED_MBPS_COMMON": one_link(0, "speed"),
-    "NVLINK_REMOTE_NVLINK_ID": remote_number,
     "NVLINK_GET_POWER_STATE": power_state,
     "NVLINK_GET_POWER_THRESHOLD": setting("low_power_threshold"),
     "NVLINK_GET_POWER_THRESHOLD_MIN": setting("low_power_threshold_min"),
@@ -146,6 +145,9 @@ UINT: dict[str, Reader] = {
         constants.C2C_POWER_STATE_FULL_POWER if device.c2c.links else None
     ),
 }
+
+#: What follows from other devices, too: read with all of the machine's.
+JOINT = {"NVLINK_REMOTE_NVLINK_ID": remote_number}
 
 PACKET = 256  # bytes that a packet of NVLink carries at most
 

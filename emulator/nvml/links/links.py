@@ -14,10 +14,14 @@ if TYPE_CHECKING:
     from ...machine import Device
     from ...machine.links.links import NvLink
 
-__all__ = ["ERRORS", "VERSIONS", "link_of"]
+__all__ = ["ERRORS", "VERSIONS", "lanes", "link_of"]
 
 #: NVLink generation -> nvmlNvlinkVersion_t.
 VERSIONS = {1: 1, 2: 2, 3: 4, 4: 6, 5: 7, 6: 8}
+
+#: NVLink generation -> lanes of a link in one direction: NVIDIA's white papers on V100, A100, H100.
+LANES = {1: 8, 2: 8, 3: 4}
+NEWER_LANES = 2
 
 #: In the order of nvmlNvLinkErrorCounter_t.
 ERRORS = ("replay_errors", "recovery_errors", "crc_errors", "crc_data_errors", "ecc_errors")
@@ -33,6 +37,11 @@ def link_of(device: Device, number: int) -> NvLink:
     if number >= len(device.nvlinks):
         raise NvmlError(status.NOT_SUPPORTED)
     return device.nvlinks[number]
+
+
+def lanes(device: Device) -> Optional[int]:
+    """How many lanes a link has; None on a product without links."""
+    return LANES.get(device.nvlinks[0].version, NEWER_LANES) if device.nvlinks else None
 
 
 def active_link(device: Device, number: int) -> NvLink:

@@ -7,7 +7,8 @@ from .. import _status as status
 from ..library import Nvml, NvmlError, implements
 from ..processes import all_of
 from .instances import change, profile_count
-from .placements import put_handles, put_placements
+from .mig import shared
+from .placements import choose, numbered, put_handles, put_placements, start_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,48 +41,21 @@ def profile_info(
         raise NvmlError(status.INVALID_ARGUMENT)
     if eng_profile >= constants.COMPUTE_INSTANCE_ENGINE_PROFILE_COUNT:
         raise NvmlError(status.INVALID_ARGUMENT)
-    found, shared = by_id(gpu_instance, profile), gpu_instance.kind
+    found, whole = by_id(gpu_instance, profile), gpu_instance.kind
     return {
         "id": found.number,
         "sliceCount": found.slices,
         "instanceCount": found.most,
         "multiprocessorCount": found.multiprocessors,
-        "sharedCopyEngineCount": shared.copies,
-        "sharedDecoderCount": shared.decoders,
-        "sharedEncoderCount": shared.encoders,
-        "sharedJpegCount": shared.jpegs,
-        "sharedOfaCount": shared.ofas,
+        **shared(whole),
         "name": "MIG " + found.name,
-        "capabilities": constants.COMPUTE_INSTANCE_PROFILE_CAPS_GFX if shared.graphics else 0,
+        "capabilities": constants.COMPUTE_INSTANCE_PROFILE_CAPS_GFX if whole.graphics else 0,
     }
-
-
-def taken(gpu_instance: GpuInstance) -> set[int]:
-    """Its compute slices that compute instances have."""
-    return {
-        each.start + place
-        for each in gpu_instance.compute_instances
-        for place in range(each.slices)
-    }
-
-
-def free_places(gpu_instance: GpuInstance, profile: ComputeProfile) -> list[int]:
-    occupied = taken(gpu_instance)
-    return [
-        start
-        for start in profile.starts
-        if occupied.isdisjoint(range(start, start + profile.slices))
-    ]
 
 
 @implements("nvmlGpuInstanceGetComputeInstanceRemainingCapacity")
 def remaining_capacity(gpu_instance: GpuInstance, profile_id: int) -> int:
-    profile = by_id(gpu_instance, profile_id)
-    count, end = 0, 0
-    for start in free_places(gpu_instance, profile):
-        if start >= end:
-            count, end = count + 1, start + profile.slices
-    return count
+    return gpu_instance.capacity(by_id(gpu_instance, profile_id))
 
 
 @implements("nvmlGpuInstanceGetComputeInstancePossiblePlacements", raw=("placements", "count"))
@@ -104,10 +78,8 @@ def compute_instances(
 
 @implements("nvmlGpuInstanceGetComputeInstanceById")
 def compute_instance_by_id(gpu_instance: GpuInstance, id: int) -> Partition:  # noqa: A002
-    for each in gpu_instance.compute_instances:
-        if each.id == id:
-            return each
-    raise NvmlError(status.NOT_FOUND)
+    found: Partition = numbered(gpu_instance.compute_instances, id)
+    return found
 
 
 @implements("nvmlComputeInstanceGetInfo", "nvmlComputeInstanceGetInfo_v2")
@@ -135,10 +107,7 @@ def create(
         if not gpu_instance.is_there:
             raise NvmlError(status.INVALID_ARGUMENT)
         profile = by_id(gpu_instance, profile_id)
-        free = free_places(gpu_instance, profile)
-        if not free or start not in (None, *free):
-            raise NvmlError(status.INSUFFICIENT_RESOURCES)
-        start = free[0] if start is None else start
+        start = choose(gpu_instance.places(profile), start)
         ids = [each.id for each in gpu_instance.compute_instances]
         identity = next(number for number in range(len(ids) + 1) if number not in ids)
         row = {"slices": profile.slices, "start": start, "id": identity}
@@ -160,9 +129,8 @@ def create_there(
     nvml: Nvml, gpu_instance: GpuInstance, profile_id: int, placement: Any
 ) -> Partition:
     profile = by_id(gpu_instance, profile_id)
-    if placement.start not in profile.starts or placement.size != profile.slices:
-        raise NvmlError(status.INVALID_ARGUMENT)
-    return create(nvml, gpu_instance, profile_id, placement.start)
+    start = start_of(placement, profile.slices, profile.starts)
+    return create(nvml, gpu_instance, profile_id, start)
 
 
 @implements("nvmlComputeInstanceDestroy")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ...machine.mig.partition import Partition
     from ..library import Nvml
 
-__all__ = ["MigDevice", "decoder", "mig_device"]
+__all__ = ["MigDevice", "decoder", "is_mig_device", "mig_device"]
 
 VERSIONS = ("", "_v2", "_v3")
 
@@ -30,16 +30,21 @@ OWN = frozenset(
     (
         *("nvmlDeviceGetName", "nvmlDeviceGetUUID", "nvmlDeviceGetIndex"),
         *("nvmlDeviceGetAttributes", "nvmlDeviceGetAttributes_v2"),
-        *("nvmlDeviceGetBAR1MemoryInfo", "nvmlDeviceGetComputeMode", "nvmlDeviceSetComputeMode"),
+        *("nvmlDeviceGetBAR1MemoryInfo", "nvmlDeviceGetMemoryInfo", "nvmlDeviceGetMemoryInfo_v2"),
         *("nvmlDeviceGetComputeInstanceId", "nvmlDeviceGetGpuInstanceId"),
+        *("nvmlDeviceGetComputeMode", "nvmlDeviceGetFieldValues"),
         *("nvmlDeviceGetDeviceHandleFromMigDeviceHandle", "nvmlDeviceIsMigDeviceHandle"),
-        *("nvmlDeviceGetMemoryErrorCounter", "nvmlDeviceGetTotalEccErrors"),
-        *("nvmlDeviceGetMemoryInfo", "nvmlDeviceGetMemoryInfo_v2"),
+        *("nvmlDeviceGetMemoryErrorCounter", "nvmlGpmSampleGet", "nvmlGpmQueryDeviceSupport"),
+    )
+)
+
+#: The same, of a GPU in MIG mode for root alone; a vGPU host does not tell them of one instance.
+PROCESSES = frozenset(
+    (
         *(f"nvmlDeviceGetComputeRunningProcesses{version}" for version in VERSIONS),
         *(f"nvmlDeviceGetGraphicsRunningProcesses{version}" for version in VERSIONS),
         *(f"nvmlDeviceGetMPSComputeRunningProcesses{version}" for version in VERSIONS),
-        *("nvmlDeviceGetRunningProcessDetailList", "nvmlDeviceGetFieldValues"),
-        *("nvmlGpmSampleGet", "nvmlGpmQueryDeviceSupport"),
+        "nvmlDeviceGetRunningProcessDetailList",
     )
 )
 
@@ -67,15 +72,12 @@ WHOLE = frozenset(
     )
 )
 
-#: What nvml.h says is not supported on MIG-enabled GPUs.
+#: What is not supported on MIG-enabled GPUs, as nvml.h says, or, of the cleared counts, nvidia-smi;
+#: the handlers of utilization and of vGPUs look themselves.
 NOT_IN_MIG_MODE = frozenset(
     (
-        *("nvmlDeviceGetUtilizationRates", "nvmlDeviceGetEncoderUtilization"),
-        *("nvmlDeviceGetDecoderUtilization", "nvmlDeviceGetJpgUtilization"),
-        *("nvmlDeviceGetOfaUtilization", "nvmlDeviceGetNumGpuCores"),
-        *("nvmlDeviceGetProcessUtilization", "nvmlDeviceGetProcessesUtilizationInfo"),
-        *("nvmlDeviceGetRemappedRows_v2", "nvmlDeviceGetRemappedRows"),
-        *("nvmlDeviceSetAccountingMode", "nvmlDeviceGetVgpuHeterogeneousMode"),
+        *("nvmlDeviceClearEccErrorCounts", "nvmlDeviceGetNumGpuCores"),
+        *("nvmlDeviceSetAccountingMode", "nvmlDeviceSetComputeMode"),
     )
 )
 
@@ -105,6 +107,11 @@ def mig_device(nvml: Nvml, partition: Partition) -> MigDevice:
     return MigDevice(partition)
 
 
+def is_mig_device(device: Device) -> bool:
+    """Whether it is a MIG device in a GPU's place."""
+    return device.uuid != device.gpu_uuid
+
+
 def decoder(nvml: Nvml, type_name: str, function: str) -> Optional[Callable[[int], Any]]:
     """How a function gets an object of a handle, where it has to do with MIG; else None."""
     objects = nvml.handles(type_name).objects
@@ -115,7 +122,7 @@ def decoder(nvml: Nvml, type_name: str, function: str) -> Optional[Callable[[int
     failed = nvml.failures(function)
     for functions, choose in RULES:
         if function in functions:
-            return lambda value: working(choose(objects.get(value)), failed)
+            return lambda value: working(choose(nvml, objects.get(value)), failed)
     return None
 
 
@@ -133,23 +140,34 @@ def working(device: Device, failed: Mapping[str, int] = api.codes.failed) -> Dev
     return device
 
 
-def own(found: Any) -> Any:
+def own(nvml: Nvml, found: Any) -> Any:
     if isinstance(found, MigDevice):
         return existing(found.partition)
-    return whole(found)
+    return whole(nvml, found)
 
 
-def parent(found: Any) -> Any:
-    return own(found).parent if isinstance(found, MigDevice) else whole(found)
+def parent(nvml: Nvml, found: Any) -> Any:
+    device = own(nvml, found)
+    return device.parent if isinstance(found, MigDevice) else device
 
 
-def whole(found: Any) -> Any:
+def whole(nvml: Nvml, found: Any) -> Any:
     if found is None or isinstance(found, MigDevice):
         raise NvmlError(status.INVALID_ARGUMENT)
     return found
 
 
-def not_in_mig_mode(found: Any) -> Any:
+def processes(nvml: Nvml, found: Any) -> Any:
+    device = own(nvml, found)
+    if device is found:
+        if device.mig.current and not nvml.machine.privileged:
+            raise NvmlError(status.NO_PERMISSION)
+    elif device.virtualization_mode == "HOST_VGPU":
+        raise NvmlError(status.NOT_SUPPORTED)
+    return device
+
+
+def not_in_mig_mode(nvml: Nvml, found: Any) -> Any:
     if found is None:
         raise NvmlError(status.INVALID_ARGUMENT)
     if isinstance(found, MigDevice) or found.mig.current:
@@ -158,8 +176,9 @@ def not_in_mig_mode(found: Any) -> Any:
 
 
 #: Functions -> which device they take for a handle's.
-RULES: tuple[tuple[frozenset[str], Callable[[Any], Any]], ...] = (
+RULES: tuple[tuple[frozenset[str], Callable[[Nvml, Any], Any]], ...] = (
     (OWN, own),
+    (PROCESSES, processes),
     (PARENT, parent),
     (WHOLE, whole),
     (NOT_IN_MIG_MODE, not_in_mig_mode),

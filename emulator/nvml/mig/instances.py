@@ -7,7 +7,7 @@ from .. import _constants as constants
 from .. import _status as status
 from ..library import Nvml, NvmlError, implements
 from .mig import check_capable, check_enabled
-from .placements import put_handles, put_placements
+from .placements import choose, numbered, put_handles, put_placements, start_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ def by_id(nvml: Nvml, device: Device, profile_id: int) -> Profile:
 
 
 #: Before this release branch the profile of the whole GPU has 256 MiB more: `nvidia-smi mig -lgip`
-#: of an A100 40GB shows 39.50 GiB in place of 39.25.
+#: of an A100 40GB shows 39.50 GiB in place of 39.25. The nvidia-smi of then makes the names, of the
+#: memory rounded up: with the 79.00 GiB of later it would call the A100's largest "7g.79gb".
 KEEPS_MORE, MORE = 525, 256
 
 
@@ -118,18 +119,13 @@ def possible_placements(
 @implements("nvmlDeviceGetGpuInstanceRemainingCapacity")
 def remaining_capacity(nvml: Nvml, device: Device, profile_id: int) -> int:
     from ...machine.mig.places import capacity
+    from ...machine.mig.profiles import profiles
 
     check_queryable(nvml, device)
     profile = by_id(nvml, device, profile_id)
     if not device.mig.current:
         return 0
-    return capacity(device_profiles(device), held(device), device_profiles(device)[profile.name])
-
-
-def device_profiles(device: Device) -> dict[str, Profile]:
-    from ...machine.mig.profiles import profiles
-
-    return profiles(device.profile)
+    return capacity(profiles(device.profile), held(device), profile)
 
 
 def held(device: Device) -> list[tuple[Profile, int]]:
@@ -142,17 +138,15 @@ def gpu_instances(
 ) -> None:
     check_enabled(device)
     profile = by_id(nvml, device, profile_id)
-    found = [each for each in device.gpu_instances if each.kind.name == profile.name]
+    found = [each for each in device.gpu_instances if each.kind.id == profile.id]
     put_handles(gpu_instances, count, nvml.handles("nvmlGpuInstance_t").give, found)
 
 
 @implements("nvmlDeviceGetGpuInstanceById")
 def gpu_instance_by_id(device: Device, id: int) -> GpuInstance:  # noqa: A002  (nvml.h's word)
     check_enabled(device)
-    for each in device.gpu_instances:
-        if each.id == id:
-            return each
-    raise NvmlError(status.NOT_FOUND)
+    found: GpuInstance = numbered(device.gpu_instances, id)
+    return found
 
 
 @implements("nvmlGpuInstanceGetInfo")
@@ -179,19 +173,23 @@ def create(
     nvml: Nvml, device: Device, profile_id: int, start: Union[int, None] = None
 ) -> GpuInstance:
     from ...machine.mig.places import number, places
+    from ...machine.mig.profiles import profiles
 
     with nvml.machine.exclusive():
-        check_enabled(device)
-        known = device_profiles(device)
-        profile = known[by_id(nvml, device, profile_id).name]
-        free = places(known, held(device), profile)
-        if not free or start not in (None, *free):
-            raise NvmlError(status.INSUFFICIENT_RESOURCES)
-        start = free[0] if start is None else start
+        check_dividable(device)
+        known, profile = profiles(device.profile), by_id(nvml, device, profile_id)
+        start = choose(places(known, held(device), profile), start)
         identity = number(known, profile, start)
         row = {"profile": profile.name, "start": start, "id": identity, "compute": []}
         change(nvml, device, lambda instances: instances.append(row))
         return gpu_instance_by_id(device, identity)
+
+
+def check_dividable(device: Device) -> None:
+    """Refuse a device without the mode, and a virtual GPU: what it has is for its host to make."""
+    check_enabled(device)
+    if device.virtualization_mode == "VGPU":
+        raise NvmlError(status.NOT_SUPPORTED)
 
 
 @implements("nvmlDeviceCreateGpuInstance")
@@ -201,21 +199,21 @@ def create_anywhere(nvml: Nvml, device: Device, profile_id: int) -> GpuInstance:
 
 @implements("nvmlDeviceCreateGpuInstanceWithPlacement")
 def create_there(nvml: Nvml, device: Device, profile_id: int, placement: Any) -> GpuInstance:
-    check_enabled(device)
+    check_dividable(device)
     profile = by_id(nvml, device, profile_id)
-    if placement.start not in profile.starts or placement.size != profile.size:
-        raise NvmlError(status.INVALID_ARGUMENT)
-    return create(nvml, device, profile_id, placement.start)
+    return create(nvml, device, profile_id, start_of(placement, profile.size, profile.starts))
 
 
 @implements("nvmlGpuInstanceDestroy")
 def destroy(nvml: Nvml, gpu_instance: GpuInstance) -> None:
-    """Not while it has compute instances, which is also where processes are."""
+    """Not while it has compute instances, which is also where processes are, or backs vGPUs."""
+    from ...machine.vgpu.running import vgpus_in
+
     device, identity = gpu_instance.parent, gpu_instance.id
     with nvml.machine.exclusive():
         if not gpu_instance.is_there:
             raise NvmlError(status.INVALID_ARGUMENT)
-        if gpu_instance.compute_instances:
+        if gpu_instance.compute_instances or vgpus_in(gpu_instance):
             raise NvmlError(status.IN_USE)
 
         def remove(instances: Rows) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .. import _status as status
 from ..library import Nvml, NvmlError, implements, implements_each
 from ..processes import all_of
-from .devices import MigDevice, mig_device
+from .devices import MigDevice, is_mig_device, mig_device
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
     from ...machine import Device
     from ...machine.mig.partition import Partition
+    from ...machine.mig.profiles import Profile
 
-__all__ = ["check_capable", "check_enabled"]
+__all__ = ["check_capable", "check_enabled", "shared"]
 
 
 def check_capable(device: Device) -> None:
@@ -47,10 +48,13 @@ def set_mode(nvml: Nvml, device: Device, mode: int) -> int:
 
 
 def switched(device: Device, wanted: bool) -> dict[str, Any]:
-    """What else is so in the other mode: no instances, and no accounting while it is on."""
+    """What else is so in the other mode: no instances. While it is on, there is no accounting, and
+    the compute mode is the default (nvml.h)."""
     figures: dict[str, Any] = {"mig": {"current": wanted, "instances": []}}
-    if wanted and device.accounting.enabled:
-        figures["accounting"] = {"enabled": False}
+    if wanted:
+        figures["compute_mode"] = "DEFAULT"
+        if device.accounting.enabled:
+            figures["accounting"] = {"enabled": False}
     return figures
 
 
@@ -60,7 +64,9 @@ def hindrance(nvml: Nvml, device: Device) -> Optional[int]:
     Nobody may use the GPU. One of the Ampere generation is reset for it, which a virtual machine
     that it was passed through to cannot do (MIG user guide).
     """
-    if all_of(nvml, device):
+    from ...machine.vgpu.running import vgpus
+
+    if all_of(nvml, device) or vgpus(device):
         return status.IN_USE
     if device.architecture == "AMPERE" and device.virtualization_mode == "PASSTHROUGH":
         return status.RESET_REQUIRED
@@ -76,10 +82,6 @@ def device_by_index(nvml: Nvml, device: Device, index: int) -> MigDevice:
     if not found:
         raise NvmlError(status.NOT_FOUND)
     return mig_device(nvml, found[0])
-
-
-def is_mig_device(device: Device) -> bool:
-    return device.uuid != device.gpu_uuid
 
 
 def check_mig_device(device: Partition) -> Partition:
@@ -103,6 +105,17 @@ def compute_instance_id(device: Partition) -> int:
     return check_mig_device(device).id
 
 
+def shared(profile: Profile) -> dict[str, int]:
+    """The engines of a GPU instance, which its compute instances share."""
+    return {
+        "sharedCopyEngineCount": profile.copies,
+        "sharedDecoderCount": profile.decoders,
+        "sharedEncoderCount": profile.encoders,
+        "sharedJpegCount": profile.jpegs,
+        "sharedOfaCount": profile.ofas,
+    }
+
+
 @implements("nvmlDeviceGetAttributes", "nvmlDeviceGetAttributes_v2")
 def attributes(device: Partition) -> dict[str, int]:
     """Only MIG devices have them."""
@@ -111,11 +124,7 @@ def attributes(device: Partition) -> dict[str, int]:
     profile = device.gpu_instance.kind
     return {
         "multiprocessorCount": device.kind.multiprocessors,
-        "sharedCopyEngineCount": profile.copies,
-        "sharedDecoderCount": profile.decoders,
-        "sharedEncoderCount": profile.encoders,
-        "sharedJpegCount": profile.jpegs,
-        "sharedOfaCount": profile.ofas,
+        **shared(profile),
         "gpuInstanceSliceCount": profile.slices,
         "computeInstanceSliceCount": device.slices,
         "memorySizeMB": device.memory.total >> 20,

@@ -1,6 +1,6 @@
-"""GPU instances and compute instances: lists of them and of places, as NVML puts them out.
+"""What GPU instances and compute instances have in common: where one is placed, lists of them.
 
-These arrays have no size of their own: nvml.h says that they must be large enough for what the
+The arrays have no size of their own: nvml.h says that they must be large enough for what the
 profile can have, and what stands in `count` before the call is not looked at.
 """
 
@@ -14,9 +14,31 @@ from ..library import NvmlError, api
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Sequence
+    from typing import Any, Callable, Optional, Sequence
 
-__all__ = ["put_handles", "put_placements"]
+__all__ = ["choose", "numbered", "put_handles", "put_placements", "start_of"]
+
+
+def numbered(found: Sequence[Any], number: int) -> Any:
+    """The instance of an id."""
+    for each in found:
+        if each.id == number:
+            return each
+    raise NvmlError(status.NOT_FOUND)
+
+
+def choose(free: Sequence[int], wanted: Optional[int]) -> int:
+    """The wanted place, or else the first, of those that are free."""
+    if not free or wanted not in (None, *free):
+        raise NvmlError(status.INSUFFICIENT_RESOURCES)
+    return free[0] if wanted is None else wanted
+
+
+def start_of(placement: Any, size: int, starts: Sequence[int]) -> int:
+    """Where a client's placement begins, if it is one of a profile's."""
+    if placement.start not in starts or placement.size != size:
+        raise NvmlError(status.INVALID_ARGUMENT)
+    return int(placement.start)
 
 
 def check_address(address: int) -> None:

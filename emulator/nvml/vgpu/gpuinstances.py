@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ...machine.vgpu.places import fits, instance_room
 from ...machine.vgpu.rows import row
-from ...machine.vgpu.running import vgpus
+from ...machine.vgpu.running import vgpus, vgpus_in
 from ...machine.vgpu.types import types_of
 from ...machine.vgpu.vgpu import VgpuGpuInstance, VgpuScheduler
 from .. import _status as status
@@ -23,21 +23,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...machine.mig.gpuinstance import GpuInstance
-    from ...machine.vgpu.running import Running
 
 __all__: list[str] = []
-
-
-def running_in(gpu_instance: GpuInstance) -> list[Running]:
-    """The vGPUs that a GPU instance backs."""
-    found = vgpus(gpu_instance.parent)
-    return [each for each in found if each.gpu_instance == gpu_instance.id]
 
 
 @implements("nvmlGpuInstanceGetActiveVgpus")
 def active(gpu_instance: GpuInstance, p_vgpu_instance_info: Any) -> dict[str, int]:
     check_host(gpu_instance.parent)
-    numbers = [each.number for each in running_in(gpu_instance)]
+    numbers = [each.number for each in vgpus_in(gpu_instance)]
     put_list(p_vgpu_instance_info, "vgpuCount", "vgpuInstances", "unsigned int", numbers)
     return {}
 
@@ -46,7 +39,7 @@ def active(gpu_instance: GpuInstance, p_vgpu_instance_info: Any) -> dict[str, in
 def creatable(gpu_instance: GpuInstance, p_vgpus: Any) -> dict[str, int]:
     device = gpu_instance.parent
     check_host(device)
-    held = len(running_in(gpu_instance))
+    held = len(vgpus_in(gpu_instance))
     kinds = [kind for kind in types_of(device) if kind.mig_profile == gpu_instance.kind.name]
     running = vgpus(device)
     ids = [
@@ -79,7 +72,7 @@ def scheduler_of(gpu_instance: GpuInstance) -> VgpuScheduler:
 def change(nvml: Nvml, gpu_instance: GpuInstance, figures: dict[str, Any], in_use: int) -> None:
     """Set figures of a GPU instance that no vGPU uses; else `in_use` is returned."""
     with nvml.machine.exclusive():
-        if running_in(gpu_instance):
+        if vgpus_in(gpu_instance):
             raise NvmlError(in_use)
         vgpu = gpu_instance.parent.vgpu
         others = [row(each) for each in vgpu.gpu_instances if each.id != gpu_instance.id]
@@ -116,7 +109,7 @@ def creatable_placements(
     if kind.mig_profile != gpu_instance.kind.name:
         raise NvmlError(status.INVALID_ARGUMENT)
     room, size = instance_room(device, kind), max(kind.gigabytes, 1)
-    taken = len(running_in(gpu_instance))
+    taken = len(vgpus_in(gpu_instance))
     info.placementSize = size
     starts = [size * place for place in range(taken, room)]
     put_list(info, "count", "placementIds", "unsigned int", starts)
@@ -126,13 +119,13 @@ def creatable_placements(
 @implements("nvmlGpuInstanceGetVgpuSchedulerState")
 def scheduler_state(gpu_instance: GpuInstance, p_scheduler_state_info: Any) -> dict[str, Any]:
     scheduler, engine = scheduler_of(gpu_instance), p_scheduler_state_info.engineId
-    return state(scheduler, running_in(gpu_instance), engine)
+    return state(scheduler, vgpus_in(gpu_instance), engine)
 
 
 @implements("nvmlGpuInstanceGetVgpuSchedulerState_v2")
 def scheduler_state_v2(gpu_instance: GpuInstance, p_scheduler_state_info: Any) -> dict[str, Any]:
     scheduler, engine = scheduler_of(gpu_instance), p_scheduler_state_info.engineId
-    return state_v2(scheduler, running_in(gpu_instance), engine)
+    return state_v2(scheduler, vgpus_in(gpu_instance), engine)
 
 
 @implements("nvmlGpuInstanceSetVgpuSchedulerState")
@@ -153,7 +146,7 @@ def set_scheduler_state_v2(nvml: Nvml, gpu_instance: GpuInstance, p_scheduler_st
 def scheduler_log(
     nvml: Nvml, gpu_instance: GpuInstance, p_scheduler_log_info: Any
 ) -> dict[str, Any]:
-    scheduler, running = scheduler_of(gpu_instance), running_in(gpu_instance)
+    scheduler, running = scheduler_of(gpu_instance), vgpus_in(gpu_instance)
     fields = state(scheduler, running, p_scheduler_log_info.engineId)
     entries = log(nvml, scheduler, running)
     return {**fields, "entriesCount": len(entries), "logEntries": entries}
@@ -163,5 +156,5 @@ def scheduler_log(
 def scheduler_log_v2(
     nvml: Nvml, gpu_instance: GpuInstance, p_scheduler_log_info: Any
 ) -> dict[str, Any]:
-    scheduler, running = scheduler_of(gpu_instance), running_in(gpu_instance)
+    scheduler, running = scheduler_of(gpu_instance), vgpus_in(gpu_instance)
     return log_v2(nvml, scheduler, running, p_scheduler_log_info.engineId)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from ctypes import c_uint
-from time import gmtime
 
 from ...machine.vgpu.rows import row
 from .. import _constants as constants
 from .. import _status as status
 from ..library import Nvml, NvmlError, implements
+from ..licensing import expiry
 from .instances import change, find
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Optional
+    from typing import Any
 
     from ...machine.vgpu.rows import VgpuProcess
     from ...machine.vgpu.running import Running
@@ -47,7 +47,11 @@ def license_info(nvml: Nvml, vgpu_instance: int) -> dict[str, Any]:
     state = each.row.license or "UNLICENSED"
     return {
         "isLicensed": is_licensed(each),
-        "licenseExpiry": expiry(each.row.license_expires, is_licensed(each)),
+        "licenseExpiry": expiry(
+            each.row.license_expires,
+            is_licensed(each),
+            constants.GRID_LICENSE_EXPIRY_NOT_AVAILABLE,
+        ),
         "currentState": getattr(constants, "GRID_LICENSE_STATE_" + state),
     }
 
@@ -56,17 +60,6 @@ def put_license_state(nvml: Nvml, words: tuple[int, ...]) -> None:
     """What nvidia-smi 470 asks through the private table: (nvmlVgpuInstance_t, unsigned *)."""
     state = license_info(nvml, words[0] & 0xFFFFFFFF)["currentState"]
     c_uint.from_address(words[1]).value = state
-
-
-def expiry(seconds: Optional[int], licensed: bool) -> dict[str, int]:
-    """The fields of nvmlVgpuLicenseExpiry_t, in UTC."""
-    if not licensed:
-        kind, moment = constants.GRID_LICENSE_EXPIRY_NOT_AVAILABLE, (0,) * 6
-    elif seconds is None:
-        kind, moment = constants.GRID_LICENSE_EXPIRY_PERMANENT, (0,) * 6
-    else:
-        kind, moment = constants.GRID_LICENSE_EXPIRY_VALID, gmtime(seconds)[:6]
-    return {**dict(zip(("year", "month", "day", "hour", "min", "sec"), moment)), "status": kind}
 
 
 # ---- sessions

@@ -1,13 +1,14 @@
 """How a GPU's time is shared among vGPUs: the software scheduler's policy, state and log.
 
-Defaults and ranges: NVIDIA's Virtual GPU Software User Guide, "vGPU schedulers": slices of 2 ms for
-up to 8 vGPUs of a type and 1 ms for more, 1 to 30 ms; averaging factors of 1 to 60, 33 by default;
-frequencies of 63 to 960 a second, 480 by default for up to 8 vGPUs, 960 for more.
+Defaults: NVIDIA's Virtual GPU Software User Guide, "vGPU schedulers": slices of 2 ms for up to 8
+vGPUs of a type and 1 ms for more; averaging factors of 33; frequencies of 480 a second for up to 8
+vGPUs, 960 for more.
 """
 
 from __future__ import annotations
 
 from ...machine.vgpu.running import vgpus
+from ...machine.words import RANGES
 from .. import _constants as constants
 from .. import _status as status
 from ..library import Nvml, NvmlError, implements
@@ -34,9 +35,9 @@ ENGINES = (
 
 FEW = 8  # vGPUs of a type at most, with the longer slices
 SHORT, LONG = 1_000_000, 2_000_000  # nanoseconds
-SLICES = range(1_000_000, 30_000_001)
-FACTORS, FACTOR = range(1, 61), 33
-FREQUENCIES, SELDOM, OFTEN = range(63, 961), 480, 960
+SLICES = RANGES["SchedulerSlice"]
+FACTORS, FACTOR = RANGES["SchedulerFactor"], 33
+FREQUENCIES, SELDOM, OFTEN = RANGES["SchedulerFrequency"], 480, 960
 SECOND = 1_000_000_000  # nanoseconds
 WEIGHT = 1  # every runlist counts as much
 
