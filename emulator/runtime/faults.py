@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from _thread import RLock, get_ident, get_native_id
 
-from ..machine.load.chance import chance
+from ..machine.chance import chance
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 
 from ..api import NULL_PAGE
-from ..machine.load.chance import mix
+from ..machine.chance import mix
 from . import convert
 
 TYPE_CHECKING = False

@@ -16,7 +16,7 @@ import pynvml
 import pytest
 
 from emulator import Emulation, Fault, Gpu, Scenario, ScenarioError, Testbed
-from emulator.machine.load.chance import chance
+from emulator.machine.chance import chance
 from emulator.plans import plan_of
 
 Done = subprocess.CompletedProcess[str]

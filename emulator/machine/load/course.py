@@ -10,8 +10,8 @@ from __future__ import annotations
 from _bisect import bisect_right
 from math import exp
 
+from ..chance import chance
 from ..clock import SECOND
-from .chance import chance
 from .response import Body, Point, Wish
 
 TYPE_CHECKING = False
