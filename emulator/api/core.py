@@ -335,6 +335,9 @@ class Api:
                 the handler's to write.
             given: what the handler takes by names of its own, where it answers functions that are
                 alike: a number, None, or a C parameter.
+
+        Raises:
+            LookupError: the API has no such function, or another module has its handler.
         """
 
         def register(answer: Decorated) -> Decorated:
@@ -346,7 +349,15 @@ class Api:
                     raise LookupError(f"{name} is not a function of {self.name}")
                 for variant in ("", *self.variants):
                     if name + variant in self._rows:
-                        self.handlers[name + variant] = handler
+                        self._add(name + variant, handler)
             return answer
 
         return register
+
+    def _add(self, name: str, handler: Handler) -> None:
+        """Which of two modules would answer is else a matter of the order of imports. A module
+        whose import was broken off is imported again."""
+        known = self.handlers.get(name)
+        if known is not None and known.answer.__module__ != handler.answer.__module__:
+            raise LookupError(f"{name} has a handler in {known.answer.__module__}")
+        self.handlers[name] = handler

@@ -67,9 +67,3 @@ def without_handle() -> Any:
 def without_semaphores(num_ext_sems: int) -> None:
     if num_ext_sems:
         raise CudaError(status.INVALID_HANDLE)
-
-
-# What a device wrote to the process's memory is there as soon as the call returns.
-@implements("cuFlushGPUDirectRDMAWrites")
-def flush(cuda: Cuda) -> None:
-    cuda.contexts.current()

@@ -6,7 +6,6 @@ from binascii import crc32
 
 from . import _constants as constants
 from . import _status as status
-from .architectures import need
 from .library import Nvml, NvmlError, implements, implements_each
 
 TYPE_CHECKING = False
@@ -57,15 +56,6 @@ def inforom_checksum(device: Device) -> int:
 def black_box_time(nvml: Nvml, device: Device) -> dict[str, int]:
     before = inforom_of(device).bbx_run_time or 0
     return {"timeRun": before + nvml.machine.clock.elapsed() // 1_000_000_000}
-
-
-@implements("nvmlDeviceVgpuForceGspUnload")
-def unload_firmware(nvml: Nvml, device: Device) -> None:
-    """Of a device that vGPUs share."""
-    need(device, "ADA")
-    if device.virtualization_mode != "HOST_VGPU" or not device.gsp.enabled:
-        raise NvmlError(status.NOT_SUPPORTED)
-    nvml.machine.alter(device, {"gsp": {"enabled": False, "version": None}})
 
 
 @implements("nvmlDeviceGetBridgeChipInfo")

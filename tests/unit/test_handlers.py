@@ -46,3 +46,11 @@ def test_every_function_of_the_api_can_be_bound(library: str) -> None:
         prototype(api, function)
         binder = Binder(state, function, api.handler(function.name), escaped=lambda error: 0)
         compile(binder.source(), function.name, "exec")
+
+
+@pytest.mark.parametrize("library", apis())
+def test_no_two_modules_answer_one_function(library: str) -> None:
+    api = apis()[library]
+    name, place = next(iter(handlers()[library].items()))
+    with pytest.raises(LookupError, match=f"{name} has a handler in {api.package}.{place}"):
+        api.implements(name)(lambda: None)

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 __all__: list[str] = []
 
 EXEC_AFFINITY_TYPES = 1  # CU_EXEC_AFFINITY_TYPE_MAX
-CHANNELS = (1, 2, 4)  # that an element of a texture may have
 
 HEXADECIMAL = "0123456789abcdefABCDEF"
 
@@ -107,13 +106,6 @@ def exec_affinity_support(type: int, dev: Device) -> int:  # noqa: A002  (C's na
     if type >= EXEC_AFFINITY_TYPES:
         raise CudaError(status.INVALID_VALUE)
     return 0
-
-
-@implements("cuDeviceGetTexture1DLinearMaxWidth")
-def linear_texture_width(num_channels: int, dev: Device) -> int:
-    if num_channels not in CHANNELS:
-        raise CudaError(status.INVALID_VALUE)
-    return dev.cuda_attribute("MAXIMUM_TEXTURE1D_LINEAR_WIDTH") or 0
 
 
 @implements("cuDeviceGetFabricClusterUuid")

@@ -221,4 +221,5 @@ def force_gsp_unload(nvml: Nvml, device: Device) -> None:
     check_host(device)
     if device.architecture not in WITH_GSP or not device.gsp.enabled:
         raise NvmlError(status.NOT_SUPPORTED)
-    nvml.machine.alter(device, {"gsp": {"enabled": False}, "vgpu": {"instances": []}})
+    firmware = {"enabled": False, "version": None}
+    nvml.machine.alter(device, {"gsp": firmware, "vgpu": {"instances": []}})
