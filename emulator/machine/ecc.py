@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .figures import Figures
+from .figures import Figures, Rows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class SramSources(Figures):
         return _cleared(self)
 
 
-class Ecc(Figures):
+class Ecc(Rows):
     """ECC mode and counts. ``current`` is None on a product without ECC.
 
     ``pending`` becomes ``current`` at the next reset. ``threshold_exceeded`` is the row "SRAM
@@ -158,6 +158,8 @@ class Ecc(Figures):
         "tpc_repair_pending",
         "volatile",
     )
+    kinds = (("sram_errors", SramError),)
+    empty = (("sram_errors", ()),)
 
     current: bool | None
     pending: bool | None
@@ -175,12 +177,6 @@ class Ecc(Figures):
         self.volatile = EccCounts(table.get("volatile", {}))
         self.aggregate = EccCounts(table.get("aggregate", {}))
         self.sram_sources = SramSources(table.get("sram_sources", {}))
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Errors may be rows of a plan, also where a change sets them."""
-        if name == "sram_errors":
-            value = [row if isinstance(row, SramError) else SramError(row) for row in value or ()]
-        super().__setattr__(name, value)
 
     def fail(self) -> None:
         """Count an error in DRAM that could not be corrected, where the product counts them."""

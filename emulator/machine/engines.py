@@ -6,9 +6,6 @@ from .figures import Bytes, Figures, Microseconds, Percent, Rows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
-
     from .words import CaptureType, VideoCodec
 
 __all__ = [
@@ -57,6 +54,7 @@ class Encoder(Rows):
 
     __slots__ = ("av1", "average_fps", "average_latency", "h264", "hevc", "rows", "sessions")
     kinds = (("rows", EncoderSession),)
+    empty = (("rows", ()),)
 
     sessions: int | None
     average_fps: int | None
@@ -65,9 +63,6 @@ class Encoder(Rows):
     hevc: Percent | None
     av1: Percent | None
     rows: list[EncoderSession]
-
-    def __init__(self, table: Mapping[str, Any]) -> None:
-        super().__init__({"rows": [], **table})
 
 
 class CaptureSession(Figures):
@@ -92,14 +87,12 @@ class CaptureSessions(Rows):
 
     __slots__ = ("average_fps", "average_latency", "rows", "sessions")
     kinds = (("rows", CaptureSession),)
+    empty = (("rows", ()),)
 
     sessions: int | None
     average_fps: int | None
     average_latency: Microseconds | None
     rows: list[CaptureSession]
-
-    def __init__(self, table: Mapping[str, Any]) -> None:
-        super().__init__({"rows": [], **table})
 
 
 class Processor(Figures):

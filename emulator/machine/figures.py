@@ -58,17 +58,22 @@ class Figures:
 class Rows(Figures):
     """A group with groups in it, which plans and changes give as tables.
 
-    `kinds` has the names of such figures, each with the class of what it is, or a list of.
+    `kinds` has the names of such figures, each with the class of what it is, or a list of; `empty`
+    the tables or rows that stand for None, where a product always has the figure.
     """
 
     __slots__ = ()
     if TYPE_CHECKING:
         kinds: ClassVar[tuple[tuple[str, type[Figures]], ...]]
-    else:
-        kinds = ()  # an annotation would make a figure of it
+        empty: ClassVar[tuple[tuple[str, Any], ...]]
+    else:  # an annotation would make figures of them
+        kinds = ()
+        empty = ()
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Make groups of tables."""
+        if value is None:
+            value = next((rows for figure, rows in self.empty if figure == name), None)
         for figure, kind in self.kinds:
             if figure == name and isinstance(value, dict):
                 value = kind(value)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from .figures import Figures
+from .figures import Figures, Rows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from .words import LicensedFeature, Moment
 
 __all__ = ["License", "Licensing"]
@@ -28,14 +26,11 @@ class License(Figures):
     expires: Moment | None
 
 
-class Licensing(Figures):
+class Licensing(Rows):
     """What needs a licence on this device: nothing without vGPU software."""
 
     __slots__ = ("licenses",)
+    kinds = (("licenses", License),)
+    empty = (("licenses", ()),)
 
     licenses: list[License]
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Licences may be rows of a plan, also where a change sets them."""
-        rows = [row if isinstance(row, License) else License(row) for row in value or ()]
-        super().__setattr__(name, rows)

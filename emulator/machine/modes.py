@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from .figures import Bytes, Figures, Nanoseconds, Percent
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from .figures import Bytes, Figures, Nanoseconds, Percent, Rows
 
 __all__ = ["Accounting", "ComputeInstance", "EndedProcess", "Instance", "Mig"]
 
@@ -27,7 +23,7 @@ class ComputeInstance(Figures):
     uuid: str | None
 
 
-class Instance(Figures):
+class Instance(Rows):
     """One GPU instance. ``profile`` is its kind, such as "1g.10gb".
 
     ``start`` is the first of its memory slices, a free place as the driver chooses it if not
@@ -36,20 +32,15 @@ class Instance(Figures):
     """
 
     __slots__ = ("compute", "id", "profile", "start")
+    kinds = (("compute", ComputeInstance),)
 
     profile: str
     start: int | None
     id: int | None
     compute: list[ComputeInstance] | None
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Compute instances may be rows of a plan."""
-        if name == "compute" and value is not None:
-            value = [x if isinstance(x, ComputeInstance) else ComputeInstance(x) for x in value]
-        super().__setattr__(name, value)
 
-
-class Mig(Figures):
+class Mig(Rows):
     """Multi-Instance GPU mode. All None on a product without MIG.
 
     ``pending`` becomes ``current`` at the next reset; ``max_instances`` is 7 on A100 and H100.
@@ -57,17 +48,13 @@ class Mig(Figures):
     """
 
     __slots__ = ("current", "instances", "max_instances", "pending")
+    kinds = (("instances", Instance),)
+    empty = (("instances", ()),)
 
     current: bool | None
     pending: bool | None
     max_instances: int | None
     instances: list[Instance]
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Instances may be rows of a plan, also where a change sets them."""
-        if name == "instances":
-            value = [row if isinstance(row, Instance) else Instance(row) for row in value or ()]
-        super().__setattr__(name, value)
 
 
 class EndedProcess(Figures):
@@ -88,7 +75,7 @@ class EndedProcess(Figures):
     memory_utilization: Percent | None
 
 
-class Accounting(Figures):
+class Accounting(Rows):
     """Per-process accounting. ``buffer_size`` counts the processes that are remembered.
 
     ``ended`` are those of the scenario's that are there no more: while accounting is on, each that
@@ -97,15 +84,9 @@ class Accounting(Figures):
     """
 
     __slots__ = ("buffer_size", "enabled", "ended")
+    kinds = (("ended", EndedProcess),)
+    empty = (("ended", ()),)
 
     enabled: bool | None
     buffer_size: int | None
     ended: list[EndedProcess]
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Processes may be rows of a plan, also where a change sets them."""
-        if name == "ended":
-            value = [
-                row if isinstance(row, EndedProcess) else EndedProcess(row) for row in value or ()
-            ]
-        super().__setattr__(name, value)

@@ -30,12 +30,13 @@ class PowerProfiles(Rows):
 
     __slots__ = ("requested", "supported")
     kinds = (("supported", PowerProfile),)
+    empty = (("supported", ()),)
 
     supported: list[PowerProfile]
     requested: list[WorkloadProfile]
 
     def __init__(self, table: Mapping[str, Any]) -> None:
-        super().__init__({"requested": [], "supported": [], **table})
+        super().__init__({"requested": [], **table})
 
     @property
     def enforced(self) -> list[str]:

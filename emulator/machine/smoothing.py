@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from .figures import Figures, Rows
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
-
 __all__ = ["PARAMETERS", "PowerSmoothing", "SmoothingProfile"]
 
 #: In the order of NVML_POWER_SMOOTHING_PROFILE_PARAM_*.
@@ -70,7 +65,8 @@ class PowerSmoothing(Rows):
         "state_of_charge",
         "window",
     )
-    kinds = (("profiles", SmoothingProfile),)
+    kinds = (("override", SmoothingProfile), ("profiles", SmoothingProfile))
+    empty = (("override", {}), ("profiles", ()))
 
     enabled: bool | None
     privilege: int | None
@@ -88,10 +84,6 @@ class PowerSmoothing(Rows):
     min_activation_point: int | None
     state_of_charge: bool | None
     limited_time: int | None
-
-    def __init__(self, table: Mapping[str, Any]) -> None:
-        super().__init__({"profiles": [], **table})
-        self.override = SmoothingProfile(table.get("override", {}))
 
     def in_force(self, name: str) -> int | None:
         """A parameter as it is in force: the administrator's, or else the active profile's."""

@@ -96,16 +96,7 @@ def close(device: Device, before: list[Process], now: int) -> None:
 
     there = {process.pid for process in device.processes}
     ended = [
-        EndedProcess(
-            {
-                "pid": account.pid,
-                "started": account.started,
-                "ended": now,
-                "max_memory": account.max_memory,
-                "utilization": account.utilization,
-                "memory_utilization": account.memory_utilization,
-            }
-        )
+        EndedProcess({**{name: getattr(account, name) for name in account.__slots__}, "ended": now})
         for account in _open(device, before)
         if account.pid not in there
     ]

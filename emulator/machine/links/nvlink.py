@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..figures import Figures
+from ..figures import Figures, Rows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class PortRegister(Figures):
     data: HexBytes
 
 
-class LinkSettings(Figures):
+class LinkSettings(Rows):
     """What holds for all NVLinks of a device. None: the product has it not.
 
     ``low_power_threshold`` is how long a link idles before it sleeps, in units of
@@ -62,6 +62,7 @@ class LinkSettings(Figures):
         "remap_locked",
         "remap_table",
     )
+    kinds = (("firmware", LinkFirmware), ("registers", PortRegister))
 
     low_power_threshold: int | None
     low_power_threshold_default: int | None

@@ -8,8 +8,6 @@ from .types import VgpuType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from ..words import (
         HostVgpuMode,
         Hypervisor,
@@ -72,6 +70,7 @@ class Vgpu(Rows):
         ("types", VgpuType),
         ("scheduler", VgpuScheduler),
     )
+    empty = (("instances", ()), ("gpu_instances", ()), ("scheduler", {}))
 
     host_mode: HostVgpuMode | None
     hypervisor: Hypervisor | None
@@ -88,12 +87,3 @@ class Vgpu(Rows):
     gpu_instances: list[VgpuGpuInstance]
     types: list[VgpuType] | None
     instances: list[VgpuInstance]
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Without any there are no vGPUs, and the scheduler is the driver's default."""
-        if value is None and name in _EMPTY:
-            value = _EMPTY[name]
-        super().__setattr__(name, value)
-
-
-_EMPTY: dict[str, Any] = {"instances": (), "gpu_instances": (), "scheduler": {}}

@@ -103,15 +103,14 @@ def set_bandwidth_mode(nvml: Nvml, device: Device, set_bw_mode: Any) -> None:
 @implements("nvmlDeviceGetNvLinkInfo", "nvmlDeviceGetNvLinkInfo_v3")
 def link_info(device: Device) -> dict[str, Any]:
     settings = device.nvlink
-    firmware: Any = settings.firmware or []
     versions = [
         {
-            "ucodeType": 1 + UCODES.index(each["ucode"]),
-            "major": each["major"],
-            "minor": each["minor"],
-            "subMinor": each["sub_minor"],
+            "ucodeType": 1 + UCODES.index(each.ucode),
+            "major": each.major,
+            "minor": each.minor,
+            "subMinor": each.sub_minor,
         }
-        for each in firmware
+        for each in settings.firmware or ()
     ]
     return {
         "isNvleEnabled": settings.encryption,

@@ -13,7 +13,7 @@ from ..library import Nvml, NvmlError, api, implements
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Optional
+    from typing import Any
 
     from ...machine import Device
 
@@ -88,22 +88,17 @@ def perform(nvml: Nvml, device: Device, answer: bytearray) -> int:
     end = OPERATION + 4 * (int.from_bytes(answer[OPERATION : OPERATION + 2], "big") & 0x7FF)
     if not start <= end <= len(answer):
         return BAD_PARAMETER
-    held: Any = device.nvlink.registers or []
-    rows = [dict(row) for row in held]
-    register = find(rows, int.from_bytes(answer[4:6], "big"))
-    if register is None:
+    registers, number = device.nvlink.registers or [], int.from_bytes(answer[4:6], "big")
+    place = next((at for at, each in enumerate(registers) if each.number == number), None)
+    if place is None:
         return NO_REGISTER
     method = answer[6] & 0x7F
     if method == QUERY:
-        data = bytes.fromhex(register["data"])[: end - start]
+        data = bytes.fromhex(registers[place].data)[: end - start]
         answer[start:end] = data.ljust(end - start, b"\0")
     elif method == WRITE:
-        register["data"] = answer[start:end].hex()
-        nvml.machine.alter(device, {"nvlink": {"registers": rows}})
+        written = {str(place): {"data": answer[start:end].hex()}}
+        nvml.machine.alter(device, {"nvlink": {"registers": written}})
     else:
         return NO_METHOD
     return DONE
-
-
-def find(rows: list[Any], number: int) -> Optional[Any]:
-    return next((row for row in rows if row["number"] == number), None)
