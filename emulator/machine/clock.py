@@ -8,9 +8,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable
 
-__all__ = ["SECOND", "Clock"]
+__all__ = ["SAMPLE", "SECOND", "Clock"]
 
 SECOND = 1_000_000_000  # nanoseconds
+SAMPLE = SECOND // 50  # from one sample that the driver takes of readings to the next
 
 
 class Clock:

@@ -55,18 +55,6 @@ CONTEXT_MEMORY = 4 << 20
 COMPUTE_SLICES = 7
 
 
-class _Turns:
-    """A lock; a copy of what has it has one of its own."""
-
-    __slots__ = ("lock",)
-
-    def __init__(self) -> None:
-        self.lock = RLock()
-
-    def __reduce__(self) -> tuple[type[_Turns], tuple[()]]:
-        return _Turns, ()
-
-
 class Device(Figures):
     """One GPU: its own figures here, the rest in groups by meaning. All of it may be changed.
 
@@ -76,6 +64,9 @@ class Device(Figures):
     at the scenario's start; less than none after a reset. ``pdi`` and ``interrupt`` follow from the
     UUID and from the system if not given. ``rusd_polls`` are the bits of NVML_RUSD_POLL_*.
     ``nvml_functions`` are those that NVML has for the device, where these are few, as on Jetson.
+
+    Attributes:
+        dividing: held while the instances of any device are made.
     """
 
     __slots__ = (
@@ -83,7 +74,6 @@ class Device(Figures):
         "_instances",
         "_outages",
         "_table",
-        "_turns",
         "accounting",
         "addressing_mode",
         "application_clocks_restricted",
@@ -221,6 +211,8 @@ class Device(Figures):
     processes: list[Process]
     vgpu: Vgpu
 
+    dividing = RLock()
+
     def __init__(self, table: Mapping[str, Any]) -> None:
         put = super().__setattr__
         for name in _OWN:
@@ -231,7 +223,6 @@ class Device(Figures):
         self._table = table
         self._groups: dict[str, Any] = {}
         self._instances: tuple[Any, list[GpuInstance]] = (None, [])
-        self.renew_lock()
 
     if not TYPE_CHECKING:  # to a type checker, a class with __getattr__ would have every name
 
@@ -305,7 +296,7 @@ class Device(Figures):
         if self._instances[0] is not mig.instances:
             from .mig.gpuinstance import instances
 
-            with self._turns.lock:  # the handles of two threads stand for the same objects
+            with Device.dividing:  # the handles of two threads stand for the same objects
                 rows = mig.instances
                 if self._instances[0] is not rows:
                     self._instances = (rows, instances(self, rows, self._instances[1]))
@@ -333,10 +324,6 @@ class Device(Figures):
         if self.memory.context is not None:
             return self.memory.context
         return processor.multiprocessors * CONTEXT_MEMORY
-
-    def renew_lock(self) -> None:
-        """Forget a lock that a thread of a fork's parent holds."""
-        self._turns = _Turns()
 
     def __repr__(self) -> str:
         return f"Device(index={self.index}, name={self.name!r}, uuid={self.uuid!r})"

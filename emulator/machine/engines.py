@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .words import CaptureType, VideoCodec
 
 __all__ = [
+    "ENGINES",
     "CaptureSession",
     "CaptureSessions",
     "Encoder",
@@ -16,6 +17,9 @@ __all__ = [
     "Processor",
     "Utilization",
 ]
+
+#: The engines whose use is told, as figures of `Utilization`.
+ENGINES = ("gpu", "memory", "encoder", "decoder", "jpeg", "ofa")
 
 
 class Utilization(Figures):

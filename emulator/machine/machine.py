@@ -246,8 +246,7 @@ class Machine:
     def renew_lock(self) -> None:
         """Forget a lock that a thread of a fork's parent holds."""
         self.lock = RLock()
-        for device in self.devices:
-            device.renew_lock()
+        Device.dividing = RLock()
         if self._ledger is not None:
             self._ledger.renew_lock()
         if self._schedule is not None:

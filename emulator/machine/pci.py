@@ -109,6 +109,11 @@ class Pci(Figures):
         self.errors = PcieErrors(table.get("errors", {}))
 
     @property
+    def address(self) -> tuple[int, int, int]:
+        """Domain, bus and device."""
+        return self.domain, self.bus, self.device
+
+    @property
     def bus_id(self) -> str:
         """The address as NVML writes it: "00000000:19:00.0"; a GPU is always function 0."""
         return f"{self.domain:08X}:{self.bus:02X}:{self.device:02X}.0"

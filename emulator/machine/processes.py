@@ -67,12 +67,14 @@ def shares(device: Device, sharers: Sequence[Process]) -> list[dict[str, int]]:
 
     An engine that the device does not have is used 0 %.
     """
+    from .engines import ENGINES  # here, as most clients ask for lists alone
+
     columns = {
         engine: _divide(
             getattr(device.utilization, engine) or 0,
             [getattr(process, GIVEN.get(engine, ""), None) for process in sharers],
         )
-        for engine in ("gpu", "memory", "encoder", "decoder", "jpeg", "ofa")
+        for engine in ENGINES
     }
     return [
         {engine: column[row] for engine, column in columns.items()} for row in range(len(sharers))

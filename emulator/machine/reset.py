@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .clock import SECOND
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -50,7 +52,7 @@ def after_reset(device: Device, elapsed: int) -> dict[str, Any]:
         device: the one that is reset.
         elapsed: when, in nanoseconds since the scenario's start.
     """
-    figures: dict[str, Any] = {"uptime": -(elapsed // 1_000_000_000)}
+    figures: dict[str, Any] = {"uptime": -(elapsed // SECOND)}
     for name, source in TAKEN.items():
         value = _figure(device, source)
         if value is not None:

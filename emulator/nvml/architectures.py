@@ -10,9 +10,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..machine import Device
 
-__all__ = ["need"]
+__all__ = ["is_since", "need"]
 
 ORDER = WORDS["Architecture"]  # oldest first
+
+
+def is_since(device: Device, architecture: str) -> bool:
+    """Whether a device is of an architecture or a later one."""
+    return ORDER.index(device.architecture) >= ORDER.index(architecture)
 
 
 def need(device: Device, architecture: str) -> None:
@@ -21,5 +26,5 @@ def need(device: Device, architecture: str) -> None:
     Raises:
         NvmlError: NOT_SUPPORTED.
     """
-    if ORDER.index(device.architecture) < ORDER.index(architecture):
+    if not is_since(device, architecture):
         raise NvmlError(status.NOT_SUPPORTED)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from binascii import crc32
 
+from ..machine.clock import SECOND
+from ..machine.words import WORDS
 from . import _constants as constants
 from . import _status as status
 from .library import Nvml, NvmlError, implements, implements_each
@@ -19,7 +21,7 @@ __all__: list[str] = []
 
 INFOROM_OBJECTS = ("oem", "ecc", "power")  # in the order of nvmlInforomObject_t
 
-PEER_TYPES = ("DIRECT", "SWITCH")  # in the order of nvmlPlatformInfo_t's values
+PEER_TYPES = WORDS["PeerType"]
 GUID = 16  # bytes of a GUID, and of a serial number, in nvmlPlatformInfo_t
 
 
@@ -55,7 +57,7 @@ def inforom_checksum(device: Device) -> int:
 @implements("nvmlDeviceGetBBXTimeData_v1")
 def black_box_time(nvml: Nvml, device: Device) -> dict[str, int]:
     before = inforom_of(device).bbx_run_time or 0
-    return {"timeRun": before + nvml.machine.clock.elapsed() // 1_000_000_000}
+    return {"timeRun": before + nvml.machine.clock.elapsed() // SECOND}
 
 
 @implements("nvmlDeviceGetBridgeChipInfo")

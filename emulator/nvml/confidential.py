@@ -9,6 +9,7 @@ from ..machine.confidential import Confidential
 from ..machine.words import WORDS
 from . import _constants as constants
 from . import _status as status
+from .bounds import check_between
 from .library import Nvml, NvmlError, implements
 
 TYPE_CHECKING = False
@@ -104,8 +105,7 @@ def set_key_rotation(nvml: Nvml, p_key_rotation_thr_info: Any) -> None:
     least = constants.CC_KEY_ROTATION_THRESHOLD_ATTACKER_ADVANTAGE_MIN
     most = constants.CC_KEY_ROTATION_THRESHOLD_ATTACKER_ADVANTAGE_MAX
     advantage = p_key_rotation_thr_info.maxAttackerAdvantage
-    if not least <= advantage <= most:
-        raise NvmlError(status.INVALID_ARGUMENT)
+    check_between(advantage, least, most)
     if needed(nvml).accepting:
         raise NvmlError(status.INVALID_STATE)
     nvml.machine.alter_all({"confidential": {"attacker_advantage": advantage}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..machine.clock import SECOND
 from ..machine.interrupts import interrupt
 from . import _constants as constants
 from . import _status as status
@@ -43,7 +44,7 @@ def per_device_identifier(device: Device) -> dict[str, int]:
 
 @implements("nvmlDeviceGetGpuUptime_v1")
 def uptime(nvml: Nvml, device: Device) -> dict[str, int]:
-    seconds = nvml.machine.clock.elapsed() // 1_000_000_000
+    seconds = nvml.machine.clock.elapsed() // SECOND
     return {"uptime": seconds + (device.uptime or 0)}
 
 

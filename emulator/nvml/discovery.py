@@ -107,7 +107,7 @@ def mig_device_by(nvml: Nvml, condition: Callable[[Partition], bool]) -> Any:
 @implements("nvmlDeviceGetHandleByPciBusId", "nvmlDeviceGetHandleByPciBusId_v2")
 def handle_by_pci_bus_id(nvml: Nvml, pci_bus_id: str) -> Device:
     address = bus_address(pci_bus_id)
-    return find(nvml, lambda d: (d.pci.domain, d.pci.bus, d.pci.device) == address)
+    return find(nvml, lambda device: device.pci.address == address)
 
 
 def bus_address(text: str) -> tuple[int, int, int]:

@@ -23,15 +23,11 @@ __all__: list[str] = []
 def device_at(nvml: Nvml, pci_info: Any) -> Device:
     """The device at an address, be it one that programs find or not."""
     for device in nvml.machine.devices:
-        if address_of(device) == (pci_info.domain, pci_info.bus, pci_info.device):
+        if device.pci.address == (pci_info.domain, pci_info.bus, pci_info.device):
             if device.failure == "unplugged" or device.availability == "EXCLUDED":
                 break
             return device
     raise NvmlError(status.INVALID_ARGUMENT)
-
-
-def address_of(device: Device) -> tuple[int, int, int]:
-    return device.pci.domain, device.pci.bus, device.pci.device
 
 
 @implements("nvmlDeviceQueryDrainState")
@@ -64,7 +60,7 @@ def discover(nvml: Nvml, pci_info: Any) -> None:
     wanted = (pci_info.domain, pci_info.bus, pci_info.device)
     with nvml.machine.exclusive():
         for device in nvml.machine.devices:
-            places = zip(wanted, address_of(device))
+            places = zip(wanted, device.pci.address)
             if device.availability == "REMOVED" and all(w in (0, place) for w, place in places):
                 started = after_reset(device, nvml.machine.clock.elapsed())
                 found = {"availability": "REDISCOVERED", "failure": None}

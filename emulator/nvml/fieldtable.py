@@ -7,8 +7,8 @@ begins with PWR_ is the header's without NVML_FI_.
 
 from __future__ import annotations
 
-from ..machine.words import WORDS
 from . import _constants as constants
+from .architectures import is_since
 from .ecc import LIFETIMES, counts_of
 from .links import fields as linkfields
 from .pci import atomics_mask
@@ -103,10 +103,7 @@ def retiring(device: Device, _: int) -> Optional[bool]:
 
 def can_divide(device: Device, _: int) -> Optional[bool]:
     """From Hopper on, MIG is switched without a reset (MIG user guide)."""
-    if device.mig.current is None:
-        return None
-    ages = WORDS["Architecture"]
-    return ages.index(device.architecture) >= ages.index("HOPPER")
+    return None if device.mig.current is None else is_since(device, "HOPPER")
 
 
 def smoothing(name: str) -> Reader:

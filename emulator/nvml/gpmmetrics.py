@@ -7,6 +7,7 @@ which the machine has.
 
 from __future__ import annotations
 
+from ..machine.clock import SECOND
 from ..machine.mig.profiles import profiles
 from . import _constants as constants
 
@@ -97,7 +98,7 @@ class Span:
     def rate(self, before: int, now: int) -> float:
         """How much a second, between the samples."""
         length = self.last.time - self.first.time
-        return (now - before) * 1_000_000_000 / length if length > 0 else 0.0
+        return (now - before) * SECOND / length if length > 0 else 0.0
 
     def c2c(self, what: str) -> Optional[float]:
         """`TOTAL_TX_PER_SEC`, `LINK3_DATA_RX_PER_SEC`: what would go through a slot goes there."""

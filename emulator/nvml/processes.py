@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from ..api import NULL_PAGE
 from ..machine.processes import shares
-from ..machine.words import WORDS
 from . import _status as status
-from .library import Nvml, NvmlError, api, implements
+from .library import Nvml, NvmlError, implements
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,8 +32,6 @@ NO_INSTANCE = 0xFFFFFFFF  # NVML_INVALID_GPU_INSTANCE_ID: not in a MIG instance
 UNKNOWN_SIZE = (1 << 64) - 1  # NVML_VALUE_NOT_AVAILABLE as the struct holds it
 
 PERIOD = 1_000_000 // 6  # microseconds of a sample where the product does not say how long
-
-DETAILED_SINCE = WORDS["Architecture"].index("HOPPER")  # nvml.h: "For Hopper or newer"
 
 
 def all_of(nvml: Nvml, device: Device) -> list[Process]:
@@ -116,28 +112,16 @@ def program(pid: int) -> bytes:
 @implements("nvmlDeviceGetRunningProcessDetailList")
 def details(nvml: Nvml, device: Device, plist: Any) -> dict[str, Any]:
     """The list lies where the client's struct points; its modes are in the order of the types."""
+    from .architectures import need  # here, as most clients ask for lists alone
+    from .buffers import put_list
+
     modes = (COMPUTE, GRAPHICS, MPS)
     if plist.mode >= len(modes):
         raise NvmlError(status.INVALID_ARGUMENT)
-    if WORDS["Architecture"].index(device.architecture) < DETAILED_SINCE:
-        raise NvmlError(status.NOT_SUPPORTED)
+    need(device, "HOPPER")  # nvml.h: "For Hopper or newer"
     found = listed(nvml, device, modes[plist.mode])
-    capacity, plist.numProcArrayEntries = plist.numProcArrayEntries, len(found)
-    put(plist.procArray, "nvmlProcessDetail_v1_t", found, capacity)
+    put_list(plist, "numProcArrayEntries", "procArray", "nvmlProcessDetail_v1_t", found)
     return {}
-
-
-def put(address: int, kind: str, rows: list[dict[str, Any]], capacity: int) -> None:
-    """Write the elements of a client's array, of which a struct of its has the address.
-
-    Raises:
-        NvmlError: INSUFFICIENT_SIZE: there is no array, or one too small.
-    """
-    if len(rows) > capacity or (rows and address < NULL_PAGE):
-        raise NvmlError(status.INSUFFICIENT_SIZE)
-    for entry, row in zip((api.types[kind] * len(rows)).from_address(address or 1), rows):
-        for name, value in row.items():
-            setattr(entry, name, value)
 
 
 # ---- utilisation
@@ -152,10 +136,12 @@ def process_utilization(
 
 @implements("nvmlDeviceGetProcessesUtilizationInfo")
 def processes_utilization(nvml: Nvml, device: Device, proceses_util_info: Any) -> dict[str, Any]:
+    from .buffers import put_list
+
     asked = proceses_util_info
     found = samples(nvml, device, asked.lastSeenTimeStamp)
-    capacity, asked.processSamplesCount = asked.processSamplesCount, len(found)
-    put(asked.procUtilArray, "nvmlProcessUtilizationInfo_v1_t", found, capacity)
+    kind = "nvmlProcessUtilizationInfo_v1_t"
+    put_list(asked, "processSamplesCount", "procUtilArray", kind, found)
     return {}
 
 
@@ -165,7 +151,7 @@ def samples(nvml: Nvml, device: Device, last_seen: int) -> list[dict[str, int]]:
     Raises:
         NvmlError: NOT_FOUND: none is newer than `last_seen`; NOT_SUPPORTED in MIG mode (nvml.h).
     """
-    from .utilization import whole  # here, as most clients ask for lists alone
+    from .utilization import whole
 
     whole(device)
     taken = sample_time(nvml, device)

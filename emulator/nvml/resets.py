@@ -11,6 +11,7 @@ import ctypes
 from ..machine.reset import after_reset
 from . import _status as status
 from .library import Nvml, NvmlError
+from .permissions import check_root
 from .processes import all_of
 
 TYPE_CHECKING = False
@@ -90,7 +91,7 @@ def reset_devices(nvml: Nvml, words: tuple[int, ...]) -> None:
     """
     count = words[0] & 0xFFFFFFFF
     devices = devices_at(nvml, words[1], count)
-    check_user(nvml)
+    check_root(nvml)
     results = (ctypes.c_int * count).from_address(words[2])
     with nvml.machine.exclusive():
         busy = [bool(all_of(nvml, device)) for device in devices]
@@ -105,16 +106,11 @@ def reset_devices(nvml: Nvml, words: tuple[int, ...]) -> None:
 
 def reset_one(nvml: Nvml, device: Device, words: tuple[int, ...]) -> None:
     """(device, ...): drivers of branch 470 reset older devices one by one."""
-    check_user(nvml)
+    check_root(nvml)
     with nvml.machine.exclusive():
         if all_of(nvml, device):
             raise NvmlError(status.IN_USE)
         reset(nvml, device)
-
-
-def check_user(nvml: Nvml) -> None:
-    if not nvml.machine.privileged:
-        raise NvmlError(status.NO_PERMISSION)
 
 
 def reset(nvml: Nvml, device: Device) -> None:

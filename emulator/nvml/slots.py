@@ -17,6 +17,7 @@ from .events.monitor import samples
 from .library import Nvml, NvmlError, api
 from .links.links import lanes, link_of
 from .pci import atomics_mask
+from .permissions import check_root
 from .processes import COMPUTE, GRAPHICS, MPS, info, of_kind
 from .vgpu.guests import put_license_state
 from .vgpu.instances import put_vm_name
@@ -127,8 +128,7 @@ def cpu_nodes(nvml: Nvml, device: Device, words: tuple[int, ...]) -> None:
 
 def set_persistence(nvml: Nvml, device: Device, words: tuple[int, ...]) -> None:
     """(device, mode, unsigned *by_daemon): nobody runs nvidia-persistenced here."""
-    if not nvml.machine.privileged:
-        raise NvmlError(status.NO_PERMISSION)
+    check_root(nvml)
     nvml.machine.alter(device, {"persistence_mode": bool(words[1] & UINT)})
     ctypes.c_uint.from_address(words[2]).value = 0
 
@@ -180,8 +180,7 @@ def address_of(nvml: Nvml, words: tuple[int, ...]) -> None:
     index = words[0] & UINT
     if index >= len(nvml.devices):
         raise NvmlError(status.INVALID_ARGUMENT)
-    pci = nvml.devices[index].pci
-    put_numbers((pci.domain, pci.bus, pci.device), words[1:])
+    put_numbers(nvml.devices[index].pci.address, words[1:])
 
 
 #: What two devices have in common -> PIX, PXB, PHB, NODE or SYS.

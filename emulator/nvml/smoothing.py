@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..machine.smoothing import PARAMETERS
 from . import _status as status
+from .bounds import check_between
 from .library import Nvml, NvmlError, implements
 
 TYPE_CHECKING = False
@@ -47,8 +48,7 @@ def update(nvml: Nvml, device: Device, profile: Any) -> None:
     name = PARAMETERS[parameter]
     if getattr(smoothing.profiles[number], name) is None:
         raise NvmlError(status.NOT_SUPPORTED)  # the product does not delay
-    if value > highest(smoothing, name) or value < lowest(smoothing, name):
-        raise NvmlError(status.INVALID_ARGUMENT)
+    check_between(value, lowest(smoothing, name), highest(smoothing, name))
     row = {str(number): {name: round(value)}}
     nvml.machine.alter(device, {"power_smoothing": {"profiles": row}})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..machine.clock import SAMPLE
 from ..machine.words import WORDS
 from . import _constants as constants
 from . import _status as status
@@ -9,15 +10,14 @@ from .library import Nvml, NvmlError, implements, implements_each
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Optional, Union
+    from typing import Any, Callable, Optional, Sequence, Union
 
     from ..machine import Device
     from ..machine.engines import CaptureSessions, Encoder
 
-__all__: list[str] = []
+__all__ = ["CAPTURE_STATS", "averages", "captured", "encoded", "whole"]
 
-SAMPLES = 100  # the driver keeps about as many
-PERIOD = 20_000_000  # nanoseconds from one to the next, as nvidia-smi's durations show
+SAMPLES = 100  # the driver keeps about as many, as nvidia-smi's durations show
 
 #: In the order of nvmlSamplingType_t: the reading that is sampled.
 SAMPLED = (
@@ -83,8 +83,8 @@ def recent_samples(
 def sample_times(nvml: Nvml) -> range:
     """When the samples were taken that the driver still has, in nanoseconds."""
     now = nvml.machine.clock.now()
-    now -= now % PERIOD
-    return range(now - (SAMPLES - 1) * PERIOD, now + 1, PERIOD)
+    now -= now % SAMPLE
+    return range(now - (SAMPLES - 1) * SAMPLE, now + 1, SAMPLE)
 
 
 @implements("nvmlDeviceGetDynamicPstatesInfo")
@@ -108,13 +108,48 @@ def encoder_capacity(device: Device, encoder_query_type: int) -> Optional[int]:
     return capacity
 
 
+CAPTURE_STATS = ("sessionsCount", "averageFPS", "averageLatency")
+
+
+def averages(rows: Sequence[Any]) -> tuple[int, int, int]:
+    """How many sessions, their frames a second and their latency in microseconds, on average."""
+    count = len(rows)
+    fps, latency = (
+        sum(getattr(row, name) or 0 for row in rows) // max(count, 1)
+        for name in ("average_fps", "average_latency")
+    )
+    return count, fps, latency
+
+
 def counted(group: Union[Encoder, CaptureSessions]) -> tuple[Optional[int], ...]:
-    """Sessions, their frames a second and their latency in microseconds, on average."""
-    rows = group.rows
-    if not rows:
-        return group.sessions, group.average_fps, group.average_latency
-    fps = sum(row.average_fps or 0 for row in rows) // len(rows)
-    return len(rows), fps, sum(row.average_latency or 0 for row in rows) // len(rows)
+    """As `averages`; of a mere number of sessions as the scenario says."""
+    if group.rows:
+        return averages(group.rows)
+    return group.sessions, group.average_fps, group.average_latency
+
+
+def encoded(session: Any) -> dict[str, int]:
+    """What an nvmlEncoderSessionInfo_t says of the picture, a vGPU's or not."""
+    return {
+        "pid": session.pid,
+        "hResolution": session.width,
+        "vResolution": session.height,
+        "averageFps": session.average_fps,
+        "averageLatency": session.average_latency,
+    }
+
+
+def captured(session: Any) -> dict[str, int]:
+    """The same of an nvmlFBCSessionInfo_t: what is captured at most is what is captured."""
+    return {
+        "pid": session.pid,
+        "hMaxResolution": session.width,
+        "vMaxResolution": session.height,
+        "hResolution": session.width,
+        "vResolution": session.height,
+        "averageFPS": session.average_fps,
+        "averageLatency": session.average_latency,
+    }
 
 
 @implements("nvmlDeviceGetEncoderStats")
@@ -124,8 +159,7 @@ def encoder_stats(device: Device) -> tuple[Optional[int], ...]:
 
 @implements("nvmlDeviceGetFBCStats")
 def capture_stats(device: Device) -> dict[str, Optional[int]]:
-    names = ("sessionsCount", "averageFPS", "averageLatency")
-    return dict(zip(names, counted(device.capture)))
+    return dict(zip(CAPTURE_STATS, counted(device.capture)))
 
 
 @implements("nvmlDeviceGetEncoderSessions", sizes=True)
@@ -133,14 +167,10 @@ def encoder_sessions(device: Device) -> list[dict[str, Any]]:
     """Those that the scenario lists: of a mere number nobody knows whose they are."""
     return [
         {
+            **encoded(session),
             "sessionId": number,
-            "pid": session.pid,
             "vgpuInstance": 0,
             "codecType": ENCODERS.index(session.codec),
-            "hResolution": session.width,
-            "vResolution": session.height,
-            "averageFps": session.average_fps,
-            "averageLatency": session.average_latency,
         }
         for number, session in enumerate(device.encoder.rows, 1)
     ]
@@ -151,18 +181,12 @@ def capture_sessions(device: Device) -> list[dict[str, Any]]:
     """As those of the encoder."""
     return [
         {
+            **captured(session),
             "sessionId": number,
-            "pid": session.pid,
             "vgpuInstance": 0,
             "displayOrdinal": session.display,
             "sessionType": WORDS["CaptureType"].index(session.type),
             "sessionFlags": constants.NVFBC_SESSION_FLAG_CAPTURE_WITH_WAIT_NO_WAIT,
-            "hMaxResolution": session.width,
-            "vMaxResolution": session.height,
-            "hResolution": session.width,
-            "vResolution": session.height,
-            "averageFPS": session.average_fps,
-            "averageLatency": session.average_latency,
         }
         for number, session in enumerate(device.capture.rows, 1)
     ]

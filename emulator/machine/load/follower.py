@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ..clock import SECOND
+from ..engines import ENGINES
 from .course import COUNTED, Course
-from .load import DRIVEN, ENGINES
+from .load import DRIVEN
 from .response import FULL_FAN, Body, busy
 
 TYPE_CHECKING = False

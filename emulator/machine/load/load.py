@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..engines import ENGINES
 from ..figures import Figures, Nanoseconds, Percent
 
 TYPE_CHECKING = False
@@ -11,12 +12,9 @@ if TYPE_CHECKING:
 
     from ..device import Device
 
-__all__ = ["DRIVEN", "ENGINES", "Load", "Path", "pin", "written"]
+__all__ = ["DRIVEN", "Load", "Path", "pin", "written"]
 
 Path = tuple[str, ...]
-
-#: The engines that a load may keep busy, as `Utilization` has them.
-ENGINES = ("gpu", "memory", "encoder", "decoder", "jpeg", "ofa")
 
 #: The readings that follow a load; of `fans`, the speeds of those that nobody has set by hand.
 DRIVEN: tuple[Path, ...] = (

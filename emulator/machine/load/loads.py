@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..clock import SECOND
+from ..clock import SAMPLE
 from .follower import Follower, read
 
 TYPE_CHECKING = False
@@ -15,10 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Loads"]
 
-#: Of the wall's clock: readings are taken as often as the driver takes samples
-#: (`nvmlDeviceGetSamples`). A busy machine of eight would else cost each call half a millisecond.
-PERIOD = SECOND // 50
-
 
 class Loads:
     """The devices of a machine that are busy, or were.
@@ -28,9 +24,13 @@ class Loads:
     """
 
     def __init__(self, rate: float) -> None:
-        """`rate` is that of the machine's clock."""
+        """`rate` is that of the machine's clock.
+
+        Readings are taken as often as the driver takes samples, by the wall's clock: a busy machine
+        of eight would else cost each call half a millisecond.
+        """
         self.lasting = False
-        self._period = round(PERIOD * max(rate, 1))
+        self._period = round(SAMPLE * max(rate, 1))
         self._followers: dict[int, Follower] = {}
         self._taken = -1  # the time of the last sample
 

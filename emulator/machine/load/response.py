@@ -11,7 +11,7 @@ Three choices make the model, none of them a product's measured behaviour:
 
 from __future__ import annotations
 
-from .load import ENGINES
+from ..engines import ENGINES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

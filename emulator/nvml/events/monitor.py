@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 
+from ...machine.engines import ENGINES
 from ...machine.processes import shares
 from .. import _constants as constants
 from .. import _status as status
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["samples"]
 
-ENGINES = ("gpu", "memory", "encoder", "decoder", "jpeg", "ofa")
 COUNT = 100  # samples, so that each percent of an engine is one; as many as pmon has room for
 
 

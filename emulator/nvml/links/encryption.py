@@ -5,6 +5,7 @@ from __future__ import annotations
 from .. import _constants as constants
 from .. import _status as status
 from ..library import Nvml, NvmlError, implements
+from ..permissions import check_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,8 +20,7 @@ def require(nvml: Nvml, figure: object) -> None:
     """What a device has is for root alone (nvml.h)."""
     if figure is None:
         raise NvmlError(status.NOT_SUPPORTED)
-    if not nvml.machine.privileged:
-        raise NvmlError(status.NO_PERMISSION)
+    check_root(nvml)
 
 
 @implements("nvmlDeviceSetNvlinkNvleReady_v1")

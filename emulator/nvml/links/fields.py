@@ -42,14 +42,19 @@ def links_of(device: Device, scope: int) -> list[NvLink]:
     return device.nvlinks if scope == ALL_LINKS else [link_of(device, scope)]
 
 
-def total(name: str) -> Reader:
-    """A counter of the link `scope`, or of all of them."""
+def summed(count: Callable[[NvLink], int], since: int = 0) -> Reader:
+    """What is counted of the link `scope`, or of all of them, from a generation of NVLink on."""
 
     def read(device: Device, scope: int) -> Optional[int]:
-        links = links_of(device, scope)
-        return sum(getattr(link, name) or 0 for link in links) if links else None
+        links = [link for link in links_of(device, scope) if link.version >= since]
+        return sum(map(count, links)) if links else None
 
     return read
+
+
+def total(name: str) -> Reader:
+    """A counter of the link `scope`, or of all of them."""
+    return summed(lambda link: getattr(link, name) or 0)
 
 
 def each_link(name: str) -> Reader:
@@ -64,26 +69,14 @@ def one_link(number: int, name: str) -> Reader:
 
 def newer(name: str, factor: int = 1, divisor: int = 1) -> Reader:
     """A counter that NVLink has from Blackwell on."""
-
-    def read(device: Device, scope: int) -> Optional[int]:
-        links = [link for link in links_of(device, scope) if link.version >= BLACKWELL]
-        if not links:
-            return None
-        return sum((getattr(link, name) or 0) * factor // divisor for link in links)
-
-    return read
+    return summed(lambda link: (getattr(link, name) or 0) * factor // divisor, BLACKWELL)
 
 
 def port(*names: str) -> Reader:
     """A counter of the ports from Blackwell on, the sum of these of nvmlPRMCounterId_t."""
-
-    def read(device: Device, scope: int) -> Optional[int]:
-        links = [link for link in links_of(device, scope) if link.version >= BLACKWELL]
-        if not links:
-            return None
-        return sum((link.port_counters or {}).get(name, 0) for link in links for name in names)
-
-    return read
+    return summed(
+        lambda link: sum((link.port_counters or {}).get(name, 0) for name in names), BLACKWELL
+    )
 
 
 def setting(name: str) -> Reader:

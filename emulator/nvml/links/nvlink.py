@@ -5,7 +5,9 @@ from __future__ import annotations
 from ...machine.words import WORDS
 from .. import _constants as constants
 from .. import _status as status
+from ..bounds import check_between
 from ..library import Nvml, NvmlError, implements
+from ..permissions import check_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,8 +30,8 @@ def set_low_power_threshold(nvml: Nvml, device: Device, info: Any) -> None:
         raise NvmlError(status.NOT_SUPPORTED)
     if threshold == constants.NVLINK_LOW_POWER_THRESHOLD_RESET:
         threshold = settings.low_power_threshold_default
-    elif not least <= threshold <= most:
-        raise NvmlError(status.INVALID_ARGUMENT)
+    else:
+        check_between(threshold, least, most)
     nvml.machine.alter(device, {"nvlink": {"low_power_threshold": threshold}})
 
 
@@ -45,8 +47,7 @@ def with_bandwidth_mode(nvml: Nvml) -> list[Device]:
 def system_bandwidth_mode(nvml: Nvml) -> int:
     """nvml.h documents that only root may ask."""
     found = with_bandwidth_mode(nvml)
-    if not nvml.machine.privileged:
-        raise NvmlError(status.NO_PERMISSION)
+    check_root(nvml)
     return BANDWIDTH_MODES.index(found[0].nvlink.bandwidth_mode or "FULL")
 
 

@@ -12,8 +12,8 @@ from ...machine.vgpu.running import vgpus, vgpus_in
 from ...machine.vgpu.types import types_of
 from ...machine.vgpu.vgpu import VgpuGpuInstance, VgpuScheduler
 from .. import _status as status
+from ..buffers import put_list
 from ..library import Nvml, NvmlError, implements
-from .buffers import put_list
 from .hosts import check_host
 from .kinds import of_device
 from .schedulers import chosen, log, log_v2, state, state_v2

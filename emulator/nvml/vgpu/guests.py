@@ -9,6 +9,7 @@ from .. import _constants as constants
 from .. import _status as status
 from ..library import Nvml, NvmlError, implements
 from ..licensing import expiry
+from ..utilization import CAPTURE_STATS, averages, captured, encoded
 from .instances import change, find
 
 TYPE_CHECKING = False
@@ -65,15 +66,9 @@ def put_license_state(nvml: Nvml, words: tuple[int, ...]) -> None:
 # ---- sessions
 
 
-def average(numbers: list[int]) -> int:
-    return sum(numbers) // len(numbers) if numbers else 0
-
-
 @implements("nvmlVgpuInstanceGetEncoderStats")
 def encoder_stats(nvml: Nvml, vgpu_instance: int) -> tuple[int, int, int]:
-    sessions = find(nvml, vgpu_instance).row.encoder_sessions or []
-    rates = [session.average_fps for session in sessions]
-    return len(sessions), average(rates), average([each.average_latency for each in sessions])
+    return averages(find(nvml, vgpu_instance).row.encoder_sessions or [])
 
 
 @implements("nvmlVgpuInstanceGetEncoderSessions", sizes=True)
@@ -81,14 +76,10 @@ def encoder_sessions(nvml: Nvml, vgpu_instance: int) -> list[dict[str, int]]:
     sessions = find(nvml, vgpu_instance).row.encoder_sessions or []
     return [
         {
+            **encoded(session),
             "sessionId": session.id,
-            "pid": session.pid,
             "vgpuInstance": vgpu_instance,
             "codecType": getattr(constants, "ENCODER_QUERY_" + session.codec),
-            "hResolution": session.width,
-            "vResolution": session.height,
-            "averageFps": session.average_fps,
-            "averageLatency": session.average_latency,
         }
         for session in sessions
     ]
@@ -97,31 +88,20 @@ def encoder_sessions(nvml: Nvml, vgpu_instance: int) -> list[dict[str, int]]:
 @implements("nvmlVgpuInstanceGetFBCStats")
 def capture_stats(nvml: Nvml, vgpu_instance: int) -> dict[str, int]:
     sessions = find(nvml, vgpu_instance).row.capture_sessions or []
-    return {
-        "sessionsCount": len(sessions),
-        "averageFPS": average([session.average_fps for session in sessions]),
-        "averageLatency": average([session.average_latency for session in sessions]),
-    }
+    return dict(zip(CAPTURE_STATS, averages(sessions)))
 
 
 @implements("nvmlVgpuInstanceGetFBCSessions", sizes=True)
 def capture_sessions(nvml: Nvml, vgpu_instance: int) -> list[dict[str, int]]:
-    """What a session captures at most is what it captures."""
     sessions = find(nvml, vgpu_instance).row.capture_sessions or []
     return [
         {
+            **captured(session),
             "sessionId": session.id,
-            "pid": session.pid,
             "vgpuInstance": vgpu_instance,
             "displayOrdinal": session.display or 0,
             "sessionType": getattr(constants, "FBC_SESSION_TYPE_" + session.type),
             "sessionFlags": session.flags or 0,
-            "hMaxResolution": session.width,
-            "vMaxResolution": session.height,
-            "hResolution": session.width,
-            "vResolution": session.height,
-            "averageFPS": session.average_fps,
-            "averageLatency": session.average_latency,
         }
         for session in sessions
     ]

@@ -7,8 +7,8 @@ from ctypes import memmove
 from ...machine.vgpu.running import vgpus
 from .. import _constants as constants
 from .. import _status as status
+from ..buffers import put_text
 from ..library import Nvml, NvmlError, implements
-from .buffers import put_text
 from .hosts import host_devices
 
 TYPE_CHECKING = False
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["change", "find", "put_vm_name"]
 
-NO_INSTANCE = 0xFFFFFFFF  # INVALID_GPU_INSTANCE_ID: not backed by MIG
 NO_BUS_ID = "00000000:00:00.0"  # nvml.h: while no driver is in the VM
 
 
@@ -80,7 +79,9 @@ GETTERS: dict[str, Callable[[Running], Any]] = {
     "nvmlVgpuInstanceGetFbUsage": lambda each: each.row.used_memory or 0,
     "nvmlVgpuInstanceGetFrameRateLimit": frame_rate_limit,
     "nvmlVgpuInstanceGetGpuInstanceId": (
-        lambda each: NO_INSTANCE if each.gpu_instance is None else each.gpu_instance
+        lambda each: (
+            constants.INVALID_GPU_INSTANCE_ID if each.gpu_instance is None else each.gpu_instance
+        )
     ),
     "nvmlVgpuInstanceGetPlacementId": lambda each: {
         "placementId": (

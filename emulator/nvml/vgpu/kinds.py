@@ -8,8 +8,8 @@ from ...machine.vgpu.places import instance_room
 from ...machine.vgpu.types import GSP_HEAP, WITH_GSP, types_of
 from .. import _constants as constants
 from .. import _status as status
+from ..buffers import put_text
 from ..library import Nvml, NvmlError, implements
-from .buffers import put_text
 from .hosts import BEFORE_SRIOV, WHOLE_ONLY, host_devices, mixes_sizes
 
 TYPE_CHECKING = False
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from ...machine import Device
     from ...machine.vgpu.types import VgpuType
 
-__all__ = ["NO_PROFILE", "find", "of_device"]
-
-NO_PROFILE = 0xFFFFFFFF  # INVALID_GPU_INSTANCE_PROFILE_ID
+__all__ = ["find", "of_device"]
 
 #: So many vGPUs of a type a VM may have, where it may have more than one (user guide).
 MOST_PER_VM = 16
@@ -52,7 +50,7 @@ def getter(read: Callable[[Device, VgpuType], Any]) -> Callable[[Nvml, int], Any
 def instance_profile(device: Device, kind: VgpuType) -> int:
     """The id of the GPU instance profile behind a MIG-backed type."""
     profile = profiles(device.profile).get(kind.mig_profile or "")
-    return NO_PROFILE if profile is None else profile.id
+    return constants.INVALID_GPU_INSTANCE_PROFILE_ID if profile is None else profile.id
 
 
 GETTERS: dict[str, Callable[[Device, VgpuType], Any]] = {

@@ -9,8 +9,8 @@ from __future__ import annotations
 import ctypes
 
 from .. import _constants as constants
+from ..buffers import put_bytes, put_text
 from ..library import Nvml, api, implements
-from .buffers import put_bytes, put_text
 from .hosts import check_host, newest_version, version
 from .instances import find
 

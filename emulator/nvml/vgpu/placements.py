@@ -7,8 +7,8 @@ from ...machine.vgpu.places import fits, free, places, span
 from ...machine.vgpu.running import vgpus
 from .. import _constants as constants
 from .. import _status as status
+from ..buffers import put_list
 from ..library import Nvml, NvmlError, implements
-from .buffers import put_list
 from .hosts import check_host, check_whole, mixes_sizes
 from .kinds import of_device
 

@@ -7,6 +7,7 @@ vGPUs, 960 for more.
 
 from __future__ import annotations
 
+from ...machine.clock import SECOND
 from ...machine.vgpu.running import vgpus
 from ...machine.words import RANGES
 from .. import _constants as constants
@@ -38,7 +39,6 @@ SHORT, LONG = 1_000_000, 2_000_000  # nanoseconds
 SLICES = RANGES["SchedulerSlice"]
 FACTORS, FACTOR = RANGES["SchedulerFactor"], 33
 FREQUENCIES, SELDOM, OFTEN = RANGES["SchedulerFrequency"], 480, 960
-SECOND = 1_000_000_000  # nanoseconds
 WEIGHT = 1  # every runlist counts as much
 
 ENTRIES = constants.SCHEDULER_SW_MAX_LOG_ENTRIES

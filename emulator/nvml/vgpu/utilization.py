@@ -5,8 +5,8 @@ from __future__ import annotations
 from ...machine.vgpu.running import vgpus
 from .. import _constants as constants
 from .. import _status as status
+from ..buffers import put_list
 from ..library import Nvml, NvmlError, implements
-from .buffers import put_list
 from .hosts import check_host
 
 TYPE_CHECKING = False

@@ -1,4 +1,4 @@
-"""Buffers of vGPU functions that the binder does not write.
+"""Clients' buffers that the binder does not write.
 
 They are counted by bytes, or hang from a struct of the client's.
 """
@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import ctypes
 
-from ...api import NULL_PAGE
-from .. import _status as status
-from ..library import NvmlError, api
+from ..api import NULL_PAGE
+from . import _status as status
+from .library import NvmlError, api
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
