@@ -10,7 +10,7 @@ from .drivers import nvml_version
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any, Callable, ContextManager
 
     from .changes import Schedule
@@ -21,11 +21,17 @@ if TYPE_CHECKING:
 
     Hook = Callable[[Any], Callable[..., Any]]
 
-__all__ = ["FORMAT", "Machine"]
+__all__ = ["FORMAT", "Machine", "gpu_tables"]
 
 #: The plan format that this package reads. A plan and its reader travel together, so there is
 #: one number and no migration: another number means that two installations got mixed.
 FORMAT = 2
+
+
+def gpu_tables(gpus: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The tables of a plan's GPUs, whole: its file leaves out what one has in common with an
+    earlier one."""
+    return [{**gpus[gpu["like"]], **gpu} if "like" in gpu else gpu for gpu in gpus]
 
 
 def _no_hook(what: Any) -> Callable[..., Any]:
@@ -87,11 +93,7 @@ class Machine:
         self.driver_version: str = plan["driver"]
         self.cuda_version: int = plan["cuda"]
         self.nvml_version = nvml_version(self.driver_version, self.cuda_version)
-        gpus = plan["gpus"]
-        # A plan's file leaves out what a GPU has in common with an earlier one.
-        self.devices = [
-            Device({**gpus[gpu["like"]], **gpu} if "like" in gpu else gpu) for gpu in gpus
-        ]
+        self.devices = [Device(table) for table in gpu_tables(plan["gpus"])]
         self.folder = ""
         self.user: User | None = plan["user"]
         self.say_once: Callable[[str], object] = str

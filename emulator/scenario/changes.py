@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..machine.machine import gpu_tables
 from .errors import ScenarioError, within
 from .hooks import located
 from .instances import check_rows
@@ -48,14 +49,11 @@ def _change(change: Change, gpus: Sequence[dict[str, Any]], folder: str) -> dict
     }
     present = {key: value for key, value in given.items() if value is not None}
     chosen = devices(change.device, gpus)
-    rows = change.set.get("mig", {}).get("instances")
-    for index in chosen if rows else ():
-        gpu = gpus[index]
-        product = (gpus[gpu["like"]] if "like" in gpu else gpu)["profile"]
-        check_rows(product, rows, ("set", "mig", "instances"))
-    rows = change.set.get("vgpu", {}).get("instances")
-    for index in chosen if rows else ():
-        gpu = gpus[index]
-        table = {**gpus[gpu["like"]], **gpu} if "like" in gpu else gpu
-        check_types(table, rows, ("set", "vgpu", "instances"))
+    mig, vgpus = (change.set.get(group, {}).get("instances") for group in ("mig", "vgpu"))
+    tables = gpu_tables(gpus) if mig or vgpus else []
+    for table in (tables[index] for index in chosen if tables):
+        if mig:
+            check_rows(table["profile"], mig, ("set", "mig", "instances"))
+        if vgpus:
+            check_types(table, vgpus, ("set", "vgpu", "instances"))
     return {"at": at, "devices": chosen, **present}
