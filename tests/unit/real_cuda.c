@@ -57,17 +57,27 @@ int cuEGLStreamProducerPresentFrame(void *connection, struct frame frame, void *
     return 0;
 }
 
+static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t both = PTHREAD_COND_INITIALIZER;
+static int inside;
+
 /* Returns when two threads are in it. */
 int cuCtxSynchronize(void)
 {
-    static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;
-    static pthread_cond_t both = PTHREAD_COND_INITIALIZER;
-    static int inside;
     pthread_mutex_lock(&one);
     inside++;
     pthread_cond_broadcast(&both);
     while (inside < 2)
         pthread_cond_wait(&both, &one);
+    pthread_mutex_unlock(&one);
+    return 0;
+}
+
+/* How many threads are in cuCtxSynchronize, or have been. */
+int cuCtxGetFlags(unsigned *flags)
+{
+    pthread_mutex_lock(&one);
+    *flags = inside;
     pthread_mutex_unlock(&one);
     return 0;
 }

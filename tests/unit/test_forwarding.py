@@ -157,9 +157,11 @@ thread.join()
         host = """
 import ctypes, os, signal, threading, time
 cuda = ctypes.CDLL("libcuda.so.1")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who started it may ignore it
+waiting = ctypes.c_uint()
 def interrupt():
-    while cuda.cuDeviceGet(ctypes.byref(ctypes.c_int()), 0):
-        pass
+    while not waiting.value:
+        cuda.cuCtxGetFlags(ctypes.byref(waiting))
     os.kill(os.getpid(), signal.SIGINT)
     cuda.cuCtxSynchronize()
 threading.Thread(target=interrupt).start()
