@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from emulator import Scenario, Testbed
 
@@ -22,6 +23,12 @@ Done = subprocess.CompletedProcess[str]
 
 ROOT = Path(__file__).resolve().parent
 TIMEOUT = 60  # seconds after which a program hangs
+
+# No test hangs on how busy its machine is.
+settings.register_profile(
+    "patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("patient")
 
 #: What Python does with signals that a shell or nohup has a job in the background ignore.
 USUAL = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}

@@ -561,7 +561,7 @@ def test_a_graph_is_no_part_of_itself(client: Client) -> None:
     client.cuGraphDestroy(graph)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=30))
 def test_circles_are_found(pairs: list[tuple[int, int]]) -> None:
     with emulator.emulate(Scenario(gpus=[Gpu("t4")])):

@@ -378,7 +378,7 @@ def damaged(draw: st.DrawFn) -> bytes:
     return bytes(data[: draw(st.integers(0, len(data)))] if draw(st.booleans()) else data)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, suppress_health_check=list(HealthCheck))
 @given(data=damaged(), device=st.sampled_from([(8, 0), (9, 0), (10, 0)]))
 def test_damaged_images_are_read_or_refused(data: bytes, device: tuple[int, int]) -> None:
     found, code = Image(), 0

@@ -70,7 +70,7 @@ class Model:
         self.streams[stream] |= self.events[event]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from([BLOCKING, OTHER_BLOCKING, FREE]), ACTIONS)
 def test_order(blocked: int, drawn: list[tuple[str, int, int]]) -> None:
     """One stream is blocked and has work when the rest begins."""

@@ -36,7 +36,6 @@ CONTEXT = [device.context_memory for device in Machine(plan_of(SCENARIO)).device
 SETTINGS = settings(
     max_examples=40 if "NVEMU_STRESS" in os.environ else 4,
     stateful_step_count=40,
-    deadline=None,
     derandomize=True,
     database=None,
     suppress_health_check=list(HealthCheck),

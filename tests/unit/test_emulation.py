@@ -9,7 +9,7 @@ from typing import Any
 
 import pynvml
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import emulator
@@ -54,7 +54,6 @@ def scenarios(draw: st.DrawFn) -> Scenario:
 
 
 @given(scenarios())
-@settings(deadline=None)
 def test_a_client_agrees_with_the_scenario(scenario: Scenario) -> None:
     expected = {(f.function, f.device): f.returns for f in reversed(scenario.faults)}
     with emulator.emulate(scenario) as machine:

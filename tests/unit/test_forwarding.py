@@ -157,7 +157,6 @@ thread.join()
         host = """
 import ctypes, os, signal, threading, time
 cuda = ctypes.CDLL("libcuda.so.1")
-signal.signal(signal.SIGINT, signal.default_int_handler)  # who started it may ignore it
 waiting = ctypes.c_uint()
 def interrupt():
     while not waiting.value:

@@ -232,7 +232,6 @@ class DividedMachines(Machines):
 SETTINGS = settings(
     max_examples=100,
     stateful_step_count=15,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
 )
 

@@ -472,7 +472,7 @@ def _slices(device: Any) -> list[int]:
 
 
 @given(st.lists(ACTS, max_size=20))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_whatever_is_done_instances_fit_side_by_side(acts: list[tuple[str, int, int]]):
     with playing(enabled()) as (machine, [handle]):
         [device] = machine.devices

@@ -25,7 +25,6 @@ from emulator.vocabulary import documented, vocabulary
 
 QUICK = settings(
     max_examples=150,
-    deadline=None,
     derandomize=True,
     database=None,
     suppress_health_check=list(HealthCheck),
@@ -282,7 +281,7 @@ class TestCallSequences:
 #: A test under a deadline of a second, where loading a library takes longer.
 SLOW_LOADER = """
 import time
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from emulator import emulation
 from emulator.strategies import given_scenarios
 
@@ -295,7 +294,13 @@ def load_slowly(library, driver):
 
 emulation._load = load_slowly
 
-@settings(deadline=1000, max_examples=3, database=None, derandomize=True)
+@settings(
+    deadline=1000,
+    max_examples=3,
+    database=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @given_scenarios()
 def test_nothing(machine):
     print(len(machine.devices))
@@ -351,11 +356,16 @@ class TestGivenScenarios:
         source = f"""
             import sys
             sys.path.insert(0, {str(Path(__file__).parent)!r})
-            from hypothesis import settings
+            from hypothesis import HealthCheck, settings
             from test_strategies import fragile_discovery
             from emulator.strategies import given_scenarios
 
-            @settings(derandomize=True, database=None)
+            @settings(
+                deadline=None,
+                derandomize=True,
+                database=None,
+                suppress_health_check=[HealthCheck.too_slow],
+            )
             @given_scenarios()
             def test_discovery():
                 fragile_discovery()
