@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 
+from ..api import NULL_PAGE
 from . import _constants as constants
 from . import _status as status
 from .clocks import DOMAINS
@@ -74,7 +75,7 @@ def supported_states(device: Device, pstates: int, size: int) -> None:
         raise NvmlError(status.NOT_SUPPORTED)
     states = device.performance_states
     room = size // ctypes.sizeof(ctypes.c_uint)
-    if not pstates:
+    if pstates < NULL_PAGE:
         raise NvmlError(status.INVALID_ARGUMENT)
     if room < len(states):
         raise NvmlError(status.INSUFFICIENT_SIZE)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 
+from ..api import NULL_PAGE
 from ..machine.drivers import branch
 from . import _status as status
 from .library import Nvml, NvmlError, implements
@@ -41,7 +42,10 @@ _table: list[Any] = []  # the words and the callbacks: what a client holds stays
 
 @implements("nvmlInternalGetExportTable", anytime=True)
 def export_table(nvml: Nvml, p_export_table_id: int) -> int:
-    if ctypes.string_at(p_export_table_id, len(IDENTIFIER)) != IDENTIFIER:
+    if (
+        p_export_table_id < NULL_PAGE
+        or ctypes.string_at(p_export_table_id, len(IDENTIFIER)) != IDENTIFIER
+    ):
         raise NvmlError(status.INVALID_ARGUMENT)
     if not _table:
         _table.extend(make_table(nvml))

@@ -142,6 +142,8 @@ class Binder:
     def _decode(self, index: int, parameter: Parameter) -> None:
         self.values[parameter.key] = f"a{index}"
         if parameter.name in self.raw:
+            if parameter.is_pointer and self._returns_status:
+                self._refuse_if(f"0 < a{index} < {NULL_PAGE}")
             return
         if not parameter.is_pointer:
             self._decode_value(index, parameter)
