@@ -29,7 +29,7 @@ __all__ = ["XID", "Event", "Events", "Listener"]
 MOST_XIDS = 4096
 
 #: Seconds of the machine's clock in which a change of a busy device's readings is noticed.
-SAMPLE = 1.0
+NOTICED = 1.0
 
 XID = "xid"
 
@@ -194,8 +194,8 @@ class Events:
         due = machine.until_change()
         following = any(listener.follows_loads for listener in self._listeners)
         if following and machine.has_loads and machine.loads.lasting and machine.clock.rate:
-            sample = SAMPLE / machine.clock.rate
-            return sample if due is None else min(due, sample)
+            noticed = NOTICED / machine.clock.rate
+            return noticed if due is None else min(due, noticed)
         return due
 
     def _found(self, look: Callable[[], Found | None]) -> Found | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Any, ClassVar
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Nanoseconds",
     "Percent",
     "Rows",
+    "read",
 ]
 
 # Units, for annotations: what a scenario may write for a figure ("80 GiB", "700 W") follows from
@@ -80,3 +81,11 @@ class Rows(Figures):
             elif figure == name and value is not None and not isinstance(value, kind):
                 value = [row if isinstance(row, kind) else kind(row) for row in value]
         super().__setattr__(name, value)
+
+
+def read(group: Any, path: Iterable[str]) -> Any:
+    """What a figure of a group, or of one in it, is now; a list as it is now."""
+    value = group
+    for name in path:
+        value = getattr(value, name)
+    return list(value) if isinstance(value, list) else value

@@ -7,6 +7,7 @@ from _thread import RLock
 from .clock import SECOND, Clock
 from .device import Device
 from .drivers import nvml_version
+from .figures import read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -202,8 +203,6 @@ class Machine:
     def reading(self, device: Device, path: tuple[str, ...], when: int) -> Any:
         """What a reading of a device was at a time since the start, as far as it followed a load
         then; else what it is."""
-        from .load.follower import read
-
         with self.lock:
             whole = self.devices[device.index]  # of a MIG device
             if self._loads is None:

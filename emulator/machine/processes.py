@@ -85,7 +85,5 @@ def _divide(whole: int, given: list[int | None]) -> list[int]:
     """Parts of a whole: those that are given, and equal ones of the rest, the first ones larger."""
     open_ = given.count(None)
     rest = max(whole - sum(part or 0 for part in given), 0)
-    parts = iter(
-        [rest // open_ + (place < rest % open_) for place in range(open_)] if open_ else ()
-    )
+    parts = iter([rest // open_ + (place < rest % open_) for place in range(open_)])
     return [next(parts) if part is None else part for part in given]

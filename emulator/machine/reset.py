@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .clock import SECOND
+from .figures import read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def after_reset(device: Device, elapsed: int) -> dict[str, Any]:
     """
     figures: dict[str, Any] = {"uptime": -(elapsed // SECOND)}
     for name, source in TAKEN.items():
-        value = _figure(device, source)
+        value = read(device, source.split("."))
         if value is not None:
             _put(figures, device, name, value)
     for name, value in STARTED.items():
@@ -75,18 +76,12 @@ def _automatic(fan: Fan) -> dict[str, Any]:
     return {"manual": False, "speed": fan.automatic, "target": fan.automatic, "rpm": turns}
 
 
-def _figure(device: Device, name: str) -> Any:
-    found: Any = device
-    for part in name.split("."):
-        found = getattr(found, part)
-    return found
-
-
 def _put(figures: dict[str, Any], device: Device, name: str, value: Any) -> None:
-    held = _figure(device, name)
+    path = name.split(".")
+    held = read(device, path)
     if held is None or held == value:
         return
-    *groups, last = name.split(".")
+    *groups, last = path
     for group in groups:
         figures = figures.setdefault(group, {})
     figures[last] = value

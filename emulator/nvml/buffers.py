@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Mapping, Sequence, Union
 
-__all__ = ["put_bytes", "put_list", "put_text"]
+__all__ = ["put_bytes", "put_cropped", "put_list", "put_text"]
 
 
 def put_bytes(address: int, size_address: int, data: Union[bytes, bytearray]) -> None:
@@ -36,6 +36,12 @@ def put_bytes(address: int, size_address: int, data: Union[bytes, bytearray]) ->
 def put_text(address: int, size_address: int, text: str) -> None:
     """Write a string with its NUL, as `put_bytes`."""
     put_bytes(address, size_address, text.encode() + b"\0")
+
+
+def put_cropped(address: int, room: int, text: str) -> None:
+    """Write as much of a string as there is room for, and its NUL."""
+    data = text.encode()[: room - 1] + b"\0"
+    ctypes.memmove(address, data, len(data))
 
 
 def put_list(

@@ -23,16 +23,17 @@ DOMAINS = ("graphics", "sm", "memory", "video")  # in the order of nvmlClockType
 FIGURES = ("current", "application", "default_application", "max_customer_boost")
 
 
+def figure_of(device: Device, clock_type: int, name: str) -> Optional[int]:
+    """A figure of the domain `clock_type`."""
+    if clock_type >= len(DOMAINS):
+        raise NvmlError(status.INVALID_ARGUMENT)
+    domain = getattr(device.clocks, DOMAINS[clock_type])
+    return getattr(domain, name)  # type: ignore[no-any-return]
+
+
 def figure(name: str) -> Callable[[Device, int], Optional[int]]:
-    """A handler of the functions that give this figure of the domain `clock_type`."""
-
-    def clock(device: Device, clock_type: int) -> Optional[int]:
-        if clock_type >= len(DOMAINS):
-            raise NvmlError(status.INVALID_ARGUMENT)
-        domain = getattr(device.clocks, DOMAINS[clock_type])
-        return getattr(domain, name)  # type: ignore[no-any-return]
-
-    return clock
+    """A handler of the functions that give this figure of a domain."""
+    return lambda device, clock_type: figure_of(device, clock_type, name)
 
 
 implements("nvmlDeviceGetApplicationsClock")(figure("application"))
@@ -42,19 +43,19 @@ implements("nvmlDeviceGetMaxCustomerBoostClock")(figure("max_customer_boost"))
 
 @implements("nvmlDeviceGetClockInfo")
 def clock_info(device: Device, type: int) -> Optional[int]:  # noqa: A002 (the C name)
-    return figure("current")(device, type)
+    return figure_of(device, type, "current")
 
 
 @implements("nvmlDeviceGetMaxClockInfo")
 def max_clock_info(device: Device, type: int) -> Optional[int]:  # noqa: A002
-    return figure("max")(device, type)
+    return figure_of(device, type, "max")
 
 
 @implements("nvmlDeviceGetClock")
 def clock(device: Device, clock_type: int, clock_id: int) -> Optional[int]:
     if clock_id >= len(FIGURES):
         raise NvmlError(status.INVALID_ARGUMENT)
-    return figure(FIGURES[clock_id])(device, clock_type)
+    return figure_of(device, clock_type, FIGURES[clock_id])
 
 
 # ---- the pairs of memory and graphics clocks
@@ -164,9 +165,7 @@ def unlock_memory(nvml: Nvml, device: Device) -> None:
 
 @implements("nvmlDeviceGetClockOffsets")
 def clock_offsets(device: Device, info: Any) -> dict[str, Optional[int]]:
-    if info.type >= len(DOMAINS) or info.pstate not in device.performance_states:
-        raise NvmlError(status.INVALID_ARGUMENT)
-    domain = getattr(device.clocks, DOMAINS[info.type])
+    domain = getattr(device.clocks, domain_of(device, info))
     return {
         "clockOffsetMHz": domain.offset,
         "minClockOffsetMHz": domain.min_offset,
@@ -176,9 +175,14 @@ def clock_offsets(device: Device, info: Any) -> dict[str, Optional[int]]:
 
 @implements("nvmlDeviceSetClockOffsets")
 def set_clock_offsets(nvml: Nvml, device: Device, info: Any) -> None:
+    set_offset(nvml, device, domain_of(device, info), info.clockOffsetMHz)
+
+
+def domain_of(device: Device, info: Any) -> str:
+    """The domain that an nvmlClockOffset_t is about, in a state that the device has."""
     if info.type >= len(DOMAINS) or info.pstate not in device.performance_states:
         raise NvmlError(status.INVALID_ARGUMENT)
-    set_offset(nvml, device, DOMAINS[info.type], info.clockOffsetMHz)
+    return DOMAINS[info.type]
 
 
 @implements("nvmlDeviceSetGpcClkVfOffset")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
-
 from ..machine.ecc import LOCATIONS
 from . import _status as status
 from .architectures import need
-from .library import Nvml, NvmlError, api, implements, implements_each
+from .buffers import put_list
+from .library import Nvml, NvmlError, implements, implements_each
 from .mig.devices import is_mig_device
 
 TYPE_CHECKING = False
@@ -100,15 +99,10 @@ def unique_sram_errors(device: Device, error_counts: Any) -> dict[str, Any]:
     if not device.ecc.current:
         raise NvmlError(status.NOT_SUPPORTED)
     errors = device.ecc.sram_errors
-    capacity, error_counts.entryCount = error_counts.entryCount, len(errors)
     if error_counts.entries:
-        if len(errors) > capacity:
-            raise NvmlError(status.INSUFFICIENT_SIZE)
-        kind: Any = api.types["nvmlEccSramUniqueUncorrectedErrorEntry_v1_t"]
-        entries = [kind(**entry(error)) for error in errors]
-        size = ctypes.sizeof(kind) * len(errors)
-        ctypes.memmove(error_counts.entries, (kind * len(errors))(*entries), size)
-    return {}
+        kind = "nvmlEccSramUniqueUncorrectedErrorEntry_v1_t"
+        put_list(error_counts, "entryCount", "entries", kind, [entry(error) for error in errors])
+    return {"entryCount": len(errors)}
 
 
 def entry(error: SramError) -> dict[str, int]:

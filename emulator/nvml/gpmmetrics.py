@@ -8,7 +8,7 @@ which the machine has.
 from __future__ import annotations
 
 from ..machine.clock import SECOND
-from ..machine.mig.profiles import profiles
+from ..machine.mig.profiles import profiles, whole
 from . import _constants as constants
 
 TYPE_CHECKING = False
@@ -78,9 +78,8 @@ class Span:
 
     def engine(self, name: str, count: str, number: int) -> Optional[float]:
         """One engine of a kind: all of them share the work alike."""
-        kinds = profiles(self.device.profile).values()
-        whole = max(kinds, key=lambda kind: kind.size, default=None)
-        has = 1 if whole is None else getattr(whole, count)
+        known = profiles(self.device.profile)
+        has = getattr(whole(known), count) if known else 1
         return self.average("utilization", name) if number < has else None
 
     def link(self, what: str) -> Optional[float]:

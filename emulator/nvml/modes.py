@@ -16,6 +16,7 @@ __all__: list[str] = []
 
 #: nvmlComputeMode_t; 1 was exclusive-thread mode, which drivers no longer have.
 COMPUTE_MODES = {0: "DEFAULT", 2: "PROHIBITED", 3: "EXCLUSIVE_PROCESS"}
+NUMBERS = {word: number for number, word in COMPUTE_MODES.items()}
 
 #: What the driver of a hypervisor's host may be switched between (`nvidia-smi -vm`).
 HOST_MODES = {
@@ -37,7 +38,7 @@ def set_persistence_mode(nvml: Nvml, device: Device, mode: int) -> None:
 
 @implements("nvmlDeviceGetComputeMode")
 def compute_mode(device: Device) -> int:
-    return {word: number for number, word in COMPUTE_MODES.items()}[device.compute_mode]
+    return NUMBERS[device.compute_mode]
 
 
 @implements("nvmlDeviceSetComputeMode")

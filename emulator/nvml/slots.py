@@ -12,6 +12,7 @@ from ..machine.links.topology import ancestor, near_nodes
 from . import _constants as constants
 from . import _status as status
 from . import resets
+from .buffers import put_cropped
 from .discovery import bus_address
 from .events.monitor import samples
 from .library import Nvml, NvmlError, api
@@ -66,15 +67,9 @@ def text(read: Callable[[Device], Optional[str]], length: int = 0) -> Put:
     """A slot that puts out a string: (device, char *, unsigned length), or of a fixed length."""
 
     def put(nvml: Nvml, device: Device, words: tuple[int, ...]) -> None:
-        put_text(known(read(device)), words[1], length or words[2] & UINT)
+        put_cropped(words[1], length or words[2] & UINT, known(read(device)))
 
     return put
-
-
-def put_text(value: str, address: int, length: int) -> None:
-    """Write a string, as much of it as there is room for."""
-    data = value.encode()[: length - 1] + b"\0"
-    ctypes.memmove(address, data, len(data))
 
 
 def processes(types: tuple[str, ...], fields: list[Any] = ENTRY) -> Put:
@@ -157,7 +152,7 @@ def bus_id(nvml: Nvml, words: tuple[int, ...]) -> None:
     index = words[0] & UINT
     if index >= len(nvml.devices):
         raise NvmlError(status.INVALID_ARGUMENT)
-    put_text(nvml.devices[index].pci.bus_id_legacy, words[1], words[2] & UINT)
+    put_cropped(words[1], words[2] & UINT, nvml.devices[index].pci.bus_id_legacy)
 
 
 def put_numbers(numbers: tuple[int, ...], addresses: tuple[int, ...]) -> None:

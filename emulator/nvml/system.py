@@ -116,8 +116,9 @@ def hic_version() -> list[Any]:
 @implements("nvmlSystemGetCPER_v1")
 def error_records(nvml: Nvml, cper: Any) -> dict[str, int]:
     """Common Platform Error Records: no GPU of the catalogue has made one."""
-    if not nvml.machine.privileged:
-        raise NvmlError(status.NO_PERMISSION)
+    from .permissions import check_root
+
+    check_root(nvml)
     if cper.bufferSize and not cper.buffer:
         raise NvmlError(status.INVALID_ARGUMENT)
     if not any(device.architecture in RECORDING for device in nvml.devices):

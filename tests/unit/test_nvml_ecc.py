@@ -162,6 +162,12 @@ class TestUniqueSramErrors:
             assert code(self.FUNCTION, handle, asked) == "INSUFFICIENT_SIZE"
             assert asked.entryCount == 2
 
+    def test_where_there_can_be_no_list(self):
+        with playing(Gpu(B200, figures={"ecc": {"sram_errors": [SRAM_ERROR]}})) as (_, [handle]):
+            asked = self.counts()
+            asked.entryCount, asked.entries = 1, 1
+            assert code(self.FUNCTION, handle, asked) == "INSUFFICIENT_SIZE"
+
     @pytest.mark.parametrize(
         "gpu", [Gpu(H100), Gpu(B200, figures={"ecc": {"current": False}})], ids=["hopper", "off"]
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from ..clock import SECOND
 from ..engines import ENGINES
+from ..figures import read
 from .course import COUNTED, Course
 from .load import DRIVEN
-from .response import FULL_FAN, Body, busy
+from .response import FULL_FAN, Body, busy, held_temperature
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from .course import Knot
     from .load import Path
 
-__all__ = ["Follower", "read"]
+__all__ = ["Follower"]
 
 #: KB/s through a PCI Express lane by generation: its rate less the encoding (PCI-SIG base
 #: specifications; NVML counts by thousands).
@@ -74,11 +75,10 @@ class Follower:
         """All that the answer to a load depends on."""
         device = self.device
         load, clocks = device.load, device.clocks
-        held = device.temperature.gpu if load.is_pinned(("temperature", "gpu")) else None
         return (
             *(getattr(load, name) for name in load.__slots__),
             device.power.limit,
-            held,
+            held_temperature(device),
             device.temperature.target,
             *((domain.application, domain.locked) for domain in (clocks.graphics, clocks.memory)),
             *((fan.manual, fan.target) for fan in device.fans if fan.manual),
@@ -224,16 +224,5 @@ class Follower:
         return LANE.get(pci.max_generation or 0, 0) * (pci.current_width or 0)
 
 
-def read(device: Device, path: Path) -> Any:
-    """What a figure of a device is now; a list as it is now."""
-    value: Any = device
-    for name in path:
-        value = getattr(value, name)
-    return list(value) if isinstance(value, list) else value
-
-
 def _write(device: Device, path: Path, value: Any) -> None:
-    group: Any = device
-    for name in path[:-1]:
-        group = getattr(group, name)
-    setattr(group, path[-1], value)
+    setattr(read(device, path[:-1]), path[-1], value)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ..clock import SAMPLE
-from .follower import Follower, read
+from ..figures import read
+from .follower import Follower
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..device import Device
     from .load import Load
 
-__all__ = ["FULL_FAN", "Body", "Point", "Wish", "busy"]
+__all__ = ["FULL_FAN", "Body", "Point", "Wish", "busy", "held_temperature"]
 
 #: What each engine adds to the power at full load, in percent of the way from idle to full.
 SHARES = {"gpu": 80, "memory": 20, "encoder": 10, "decoder": 10, "jpeg": 10, "ofa": 10}
@@ -85,11 +85,16 @@ def _steps(device: Device) -> tuple[int, int]:
     return int(lowest), max(int(step), 1)
 
 
+def held_temperature(device: Device) -> int | None:
+    """The temperature that somebody has set, which follows no load."""
+    return device.temperature.gpu if device.load.is_pinned(("temperature", "gpu")) else None
+
+
 class Wish:
     """What limits a device while it works: what somebody has set, and a temperature held high."""
 
     def __init__(self, device: Device, body: Body) -> None:
-        load, clocks, graphics = device.load, device.clocks, device.clocks.graphics
+        clocks, graphics = device.clocks, device.clocks.graphics
         self.limit = device.power.enforced_limit or body.full
         target = device.temperature.target
         self.hottest = body.limit if target is None else min(body.limit, target)
@@ -97,7 +102,7 @@ class Wish:
         self.ceiling = self._ceiling(graphics, body.steps[0], body.boost)
         self.memory = self._ceiling(clocks.memory, body.slowest, clocks.memory.max or 0)
         self.floor = min(graphics.locked[0], body.boost) if graphics.locked else 0
-        held = device.temperature.gpu if load.is_pinned(("temperature", "gpu")) else None
+        held = held_temperature(device)
         if held is not None and held >= body.slowdown:
             self.reasons += ("hw_slowdown", "hw_thermal_slowdown")
             self.ceiling //= 2  # "reducing the core clocks by a factor of 2 or more" (nvml.h)

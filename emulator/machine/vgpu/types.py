@@ -139,23 +139,19 @@ def types_of(device: Device) -> list[VgpuType]:
 
     They are those of its figures, or else of its product; none where NVIDIA has none for it.
     """
-    rows = device.vgpu.types
-    key = (device.pci.device_id, device.pci.subsystem_id, device.profile)
-    found = _KNOWN.get(key) if rows is None else None
-    if found is None:
-        found = list(rows or ()) if rows is not None else _table(*key)
-        _count(found, device.profile)
-        found = [each for each in found if each.max_instances]
-        found.sort(key=lambda each: (each.subsystem_id, each.id))
-        if rows is None:
-            _KNOWN[key] = found
-    return found
+    if device.vgpu.types is not None:
+        return _counted(device.vgpu.types, device.profile)
+    ids = device.pci.device_id, device.pci.subsystem_id
+    key = (*ids, device.profile)
+    if key not in _KNOWN:
+        _KNOWN[key] = _counted(_table(*ids), device.profile)
+    return _KNOWN[key]
 
 
 _KNOWN: dict[Any, list[VgpuType]] = {}
 
 
-def _table(device_id: int, subsystem_id: int, _: str) -> list[VgpuType]:
+def _table(device_id: int, subsystem_id: int) -> list[VgpuType]:
     """The rows of a product's runs."""
     from .products import PRODUCTS
 
@@ -171,8 +167,9 @@ def _table(device_id: int, subsystem_id: int, _: str) -> list[VgpuType]:
     return rows
 
 
-def _count(found: list[VgpuType], product: str) -> None:
-    """Fill in how many of each type fit: by memory, or as the MIG profile has it."""
+def _counted(found: list[VgpuType], product: str) -> list[VgpuType]:
+    """The types that fit at all, in order, with how many: by memory, or as the MIG profile has
+    it."""
     whole = max([each.gigabytes for each in found if each.mig_profile is None], default=0)
     known = profiles(product)
     for each in found:
@@ -183,3 +180,5 @@ def _count(found: list[VgpuType], product: str) -> None:
             else:
                 framebuffer = each.framebuffer or 1
                 each.max_instances = min((whole << 30) // framebuffer, MOST)
+    fitting = [each for each in found if each.max_instances]
+    return sorted(fitting, key=lambda each: (each.subsystem_id, each.id))

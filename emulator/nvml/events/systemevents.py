@@ -79,7 +79,7 @@ def register(nvml: Nvml, request: Any) -> None:
 def wait(nvml: Nvml, request: Any) -> dict[str, int]:
     """As many as there is room for; who is given as many as there was room for asks again."""
     found = set_of(nvml, request)
-    if not request.dataSize or (request.data or 0) < NULL_PAGE:
+    if not request.dataSize or request.data < NULL_PAGE:
         raise NvmlError(status.INVALID_ARGUMENT)
     kind = api.types["nvmlSystemEventData_v1_t"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...machine.links.links import UNSEEN, far_device, switch_bus_id
 from .. import _constants as constants
 from .. import _status as status
+from ..discovery import bus_address
 from ..library import Nvml, NvmlError, implements
 
 TYPE_CHECKING = False
@@ -94,7 +95,7 @@ def remote_pci_info(nvml: Nvml, device: Device, link: int) -> Optional[dict[str,
     if far is None and (found.remote is None or found.remote_type == "GPU"):
         return None
     bus_id = switch_bus_id(str(found.remote)) if far is None else far.pci.bus_id
-    domain, bus, slot = (int(part, 16) for part in bus_id[:-2].split(":"))
+    domain, bus, slot = bus_address(bus_id)
     return {
         "busIdLegacy": bus_id[1:] if bus_id == UNSEEN else bus_id[4:],
         "busId": bus_id,

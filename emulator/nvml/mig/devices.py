@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from .. import _status as status
 from ..library import NvmlError, api
+from ..permissions import check_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -160,8 +161,8 @@ def whole(nvml: Nvml, found: Any) -> Any:
 def processes(nvml: Nvml, found: Any) -> Any:
     device = own(nvml, found)
     if device is found:
-        if device.mig.current and not nvml.machine.privileged:
-            raise NvmlError(status.NO_PERMISSION)
+        if device.mig.current:
+            check_root(nvml)
     elif device.virtualization_mode == "HOST_VGPU":
         raise NvmlError(status.NOT_SUPPORTED)
     return device

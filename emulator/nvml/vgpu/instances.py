@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from ctypes import memmove
-
 from ...machine.vgpu.running import vgpus
 from .. import _constants as constants
 from .. import _status as status
-from ..buffers import put_text
+from ..buffers import put_cropped, put_text
 from ..library import Nvml, NvmlError, implements
 from .hosts import host_devices
 
@@ -115,9 +113,8 @@ def pci_id(nvml: Nvml, vgpu_instance: int, vgpu_pci_id: int, length: int) -> Non
 
 def put_vm_name(nvml: Nvml, words: tuple[int, ...]) -> None:
     """What nvidia-smi asks through the private table: (nvmlVgpuInstance_t, char *)."""
-    name = (find(nvml, words[0] & 0xFFFFFFFF).row.vm_name or "").encode()
-    data = name[: constants.VGPU_NAME_BUFFER_SIZE - 1] + b"\0"
-    memmove(words[1], data, len(data))
+    name = find(nvml, words[0] & 0xFFFFFFFF).row.vm_name or ""
+    put_cropped(words[1], constants.VGPU_NAME_BUFFER_SIZE, name)
 
 
 @implements("nvmlVgpuInstanceSetEncoderCapacity")

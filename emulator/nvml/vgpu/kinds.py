@@ -27,18 +27,19 @@ MOST_PER_VM = 16
 
 def find(nvml: Nvml, vgpu_type_id: int) -> tuple[Device, VgpuType]:
     """A type by its id, and a GPU that can be divided into vGPUs of it."""
-    for device in host_devices(nvml):
-        for kind in types_of(device):
-            if kind.id == vgpu_type_id:
-                return device, kind
-    raise NvmlError(status.INVALID_ARGUMENT)
+    return _first(host_devices(nvml), vgpu_type_id)
 
 
 def of_device(device: Device, vgpu_type_id: int) -> VgpuType:
     """One of the types that a GPU can be divided into."""
-    for kind in types_of(device):
-        if kind.id == vgpu_type_id:
-            return kind
+    return _first([device], vgpu_type_id)[1]
+
+
+def _first(devices: list[Device], vgpu_type_id: int) -> tuple[Device, VgpuType]:
+    for device in devices:
+        for kind in types_of(device):
+            if kind.id == vgpu_type_id:
+                return device, kind
     raise NvmlError(status.INVALID_ARGUMENT)
 
 
