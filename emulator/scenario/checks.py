@@ -61,6 +61,11 @@ _HEX = "[0-9a-fA-F]"
 UUID = re.compile(f"GPU-{_HEX}{{8}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}}")
 BUS_ID = re.compile(f"(?:({_HEX}{{4}}|{_HEX}{{8}}):)?({_HEX}{{2}}):({_HEX}{{2}})(?:\\.0)?")
 
+#: A branch and what comes behind it; NVML has room for 80 characters, a release has 10 or so.
+VERSION = re.compile(r"\d{3}(\.\d{1,4}){1,3}")
+
+CUDA_VERSION = re.compile(r"[1-9]\d?\.\d")
+
 #: A machine is built for each process; this many devices still start at once.
 MOST_GPUS = 256
 
@@ -149,6 +154,20 @@ def driver(value: object) -> str:
     if not isinstance(value, str) or value not in DRIVERS:
         hint = nearest(str(value) if isinstance(value, (int, float)) else value, DRIVERS)
         raise UnknownNameError(f"expected a driver version that nvemu knows, found {value!r}{hint}")
+    return value
+
+
+def version(value: object) -> str:
+    """Check what a driver says its version is."""
+    if not isinstance(value, str) or not VERSION.fullmatch(value):
+        raise ScenarioError(f"expected a driver version such as '550.54.15', found {value!r}")
+    return value
+
+
+def cuda_version(value: object) -> str:
+    """Check the CUDA version that a driver is for."""
+    if not isinstance(value, str) or not CUDA_VERSION.fullmatch(value):
+        raise ScenarioError(f"expected a CUDA version such as '12.4', found {value!r}")
     return value
 
 

@@ -14,6 +14,7 @@ from .identity import free_address, make_serial, make_uuid
 from .instances import check_instances, mig_names
 from .profiles import Placement, Profile, merge, profile
 from .schema import Gpu, Scenario
+from .tree import ABSENT
 from .vgpus import check_vgpus, vgpu_names
 from .wiring import join, wired
 
@@ -48,7 +49,7 @@ class _Expansion:
 
     def add(self, gpu: Gpu) -> None:
         product = _product(gpu, self.scenario.driver)
-        figures = _figures(gpu, product, self.scenario.driver)
+        figures = _figures(gpu, product, self.scenario)
         for _ in range(gpu.count):
             self._claim(figures)
             self.devices.append({**figures, **self._identity(gpu, product, figures)})
@@ -64,7 +65,7 @@ class _Expansion:
             "index": index,
             "minor_number": index,
             "uuid": self._uuid(gpu, origin),
-            "serial": gpu.serial or _serial(product.placement, origin),
+            "serial": _serial(gpu, product.placement, origin),
             "pci": {**figures["pci"], "domain": domain, "bus": bus, "device": device},
             "board": {**figures["board"], "id": board_id, "module_id": module_id},
             "nvlinks": wired(product.placement, address, figures.get("nvlinks")),
@@ -110,9 +111,13 @@ def _product(gpu: Gpu, driver: str) -> Profile:
     return product
 
 
-def _figures(gpu: Gpu, product: Profile, driver: str) -> dict[str, Any]:
-    figures = merge(product.under(driver), {"gsp": _gsp(product.placement, driver)})
-    figures = merge(figures, given := _given(gpu))
+def _figures(gpu: Gpu, product: Profile, scenario: Scenario) -> dict[str, Any]:
+    driver = scenario.driver
+    gsp = _gsp(product.placement, scenario.driver_version or driver)
+    figures = merge(product.under(driver), {"gsp": gsp})
+    given = _given(gpu)
+    with within("figures"):
+        figures = merge(figures, given)
     figures = merge(figures, loads.resolved(given))
     _check_memory(gpu, figures["memory"])
     check_instances(gpu.profile, figures.get("mig", {}))
@@ -163,7 +168,9 @@ def _gsp(placement: Placement, driver: str) -> dict[str, Any]:
     return {"version": driver if runs else None, "enabled": runs, "default": runs}
 
 
-def _serial(placement: Placement, origin: tuple[object, ...]) -> str | None:
+def _serial(gpu: Gpu, placement: Placement, origin: tuple[object, ...]) -> str | None:
+    if gpu.serial is not None:
+        return None if gpu.serial in ABSENT else gpu.serial
     prefix = placement.serial_prefix
     return None if prefix is None else make_serial(prefix, *origin)
 

@@ -181,6 +181,8 @@ SCENARIO: dict[str, Check] = {
     "origin": checks.origin,
     "sees": checks.description,
     "driver": checks.driver,
+    "driver_version": checks.optional(checks.version),
+    "cuda_version": checks.optional(checks.cuda_version),
     "clock": checks.parsed(parse_rate),
     "loader": loader.check,
     "environment": checks.environment,

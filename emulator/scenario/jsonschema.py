@@ -229,6 +229,8 @@ _SCENARIO: dict[str, Schema] = {
     "origin": any_of(_ADDRESS, array(_ADDRESS)),
     "sees": text(),
     "driver": _DRIVER,
+    "driver_version": pattern(checks.VERSION.pattern, "550.54.15"),
+    "cuda_version": pattern(checks.CUDA_VERSION.pattern, "12.4"),
     "clock": any_of({"enum": ["wall", "manual"]}, pattern(rf"{_NUMBER}x", "60x")),
     "loader": record({"nvml": _COPIES, "cuda": _COPIES}),
     "environment": table(text(), _VARIABLE),

@@ -18,10 +18,11 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from ..machine import DRIVERS
+from ..machine.changes import elements
 from ..machine.drivers import branch
 from ..machine.links.topology import Topology
 from .checks import bus_id
-from .errors import ScenarioError, ScenarioFileError, UnknownNameError, nearest
+from .errors import ScenarioError, ScenarioFileError, UnknownNameError, nearest, within
 from .tree import check
 
 __all__ = ["Links", "Placement", "Profile", "merge", "profile", "profiles", "written_figures"]
@@ -118,14 +119,35 @@ def written_figures(name: str) -> dict[str, Any]:
 def merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
     """Return a table with the entries of another put over it, table by table.
 
-    Neither argument is changed; what is not touched is shared.
+    Of a list, a table changes the rows that it names by their places. Neither argument is changed;
+    what is not touched is shared.
+
+    Raises:
+        UnknownNameError: a list has no row at such a place.
     """
     merged = dict(base)
     for name, value in change.items():
         old = merged.get(name)
-        both = isinstance(old, dict) and isinstance(value, dict)
-        merged[name] = merge(old, value) if both else value  # type: ignore[arg-type]
+        if isinstance(value, dict) and isinstance(old, dict):
+            merged[name] = merge(old, value)
+        elif isinstance(value, dict) and isinstance(old, list):
+            with within(name):
+                merged[name] = _changed_rows(old, value)
+        else:
+            merged[name] = value
     return merged
+
+
+def _changed_rows(rows: list[dict[str, Any]], changes: dict[str, Any]) -> list[dict[str, Any]]:
+    changed = [dict(row) for row in rows]
+    for place, change in changes.items():
+        chosen = elements(changed, place)
+        if not chosen:
+            problem = f"expected one of the {len(rows)} that it has, found {place!r}"
+            raise UnknownNameError(problem, key=(place,))
+        for row in chosen:
+            row.update(change)
+    return changed
 
 
 @cache

@@ -8,7 +8,7 @@ from fractions import Fraction
 from .errors import ScenarioError
 from .times import UNITS as DURATIONS
 
-__all__ = ["BOUNDS", "EXAMPLES", "UNITS", "parse_quantity"]
+__all__ = ["BOUNDS", "EXAMPLES", "UNITS", "parse_quantity", "write_quantity"]
 
 _NUMBER = re.compile(r"\s*([+-]?\d{1,24}(?:\.\d{1,24})?)\s*([A-Za-z%]*)\s*", re.ASCII)
 
@@ -77,3 +77,18 @@ def _amount(value: object, kind: str) -> int | None:
         return None
     amount = Fraction(match[1]) * factor
     return int(amount) if amount.denominator == 1 else None
+
+
+#: Kind -> the unit that people read it in, where that is not the machine's.
+_READ_IN = {"bytes": ("MiB", 1 << 20, 1), "milliwatts": ("W", 1000, 1000)}
+
+
+def write_quantity(amount: int, kind: str) -> int | str:
+    """Return a quantity as people write it, such that it is read back as the same.
+
+    Memory is in MiB where that leaves no fraction, power in watts; all else is as it is.
+    """
+    if kind not in _READ_IN or amount == 0:
+        return amount
+    unit, factor, parts = _READ_IN[kind]
+    return amount if amount * parts % factor else f"{amount / factor:.10g} {unit}"

@@ -55,8 +55,8 @@ def resolve(scenario: Scenario, vocabulary: Vocabulary) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "name": scenario.name,
-        "driver": scenario.driver,
-        "cuda": DRIVERS[scenario.driver],
+        "driver": scenario.driver_version or scenario.driver,
+        "cuda": _cuda(scenario),
         "strict": scenario.strict,
         "user": scenario.user,
         "clock": {"rate": parse_rate(scenario.clock)},
@@ -65,3 +65,11 @@ def resolve(scenario: Scenario, vocabulary: Vocabulary) -> dict[str, Any]:
         "changes": scheduled,
         "kernels": functions,
     }
+
+
+def _cuda(scenario: Scenario) -> int:
+    """The CUDA version as libcuda reports it."""
+    if scenario.cuda_version is None:
+        return DRIVERS[scenario.driver]
+    major, minor = scenario.cuda_version.split(".")
+    return int(major) * 1000 + int(minor) * 10

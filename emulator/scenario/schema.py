@@ -35,7 +35,7 @@ class Gpu(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fields=Tr
         count: how many alike. ``uuid``, ``serial`` and ``pci_bus_id`` belong to a single GPU.
         name: product name; the profile's if not given. May be longer than a client's buffer.
         uuid: "GPU-" and a UUID; made up if not given, the same in every run.
-        serial: board serial number; made up if not given, where the product has one.
+        serial: board serial number; made up if not given, where the product has one. "N/A": none.
         pci_bus_id: "00000000:19:00.0"; where such servers have it if not given.
         memory_total: bytes, or a size such as "40 GiB".
         memory_used: bytes, or a size such as "512 MiB".
@@ -201,6 +201,9 @@ class Scenario(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fiel
         origin: where people met this: addresses of public issues or documents.
         sees: what a program sees of it, for a reader.
         driver: driver version, one of ``emulator.machine.DRIVERS``.
+        driver_version: what the driver says its version is ("550.54.15"), if not ``driver``, whose
+            libraries stand for it.
+        cuda_version: the CUDA version that it says it is for ("12.4"), if not ``driver``'s.
         clock: "wall"; "60x" for sixty times as fast; or "manual": it stands until it is advanced.
         gpus: the GPUs in NVML's order; none at all is a machine without GPUs.
         loader: library ("nvml", "cuda") -> the state that the dynamic loader finds it in: a word,
@@ -222,6 +225,8 @@ class Scenario(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fiel
     origin: str | Sequence[str] = ()
     sees: str = ""
     driver: str = NEWEST
+    driver_version: str | None = None
+    cuda_version: str | None = None
     clock: str = "wall"
     loader: Mapping[str, str | Loader | Sequence[str | Loader]] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -17,6 +17,7 @@ from .hooks import portable
 from .loader import Loader
 from .schema import Change, Fault, Gpu, Kernel, Scenario
 from .source import Source
+from .tree import written
 
 __all__ = ["dumps", "dumps_table", "loads"]
 
@@ -110,12 +111,12 @@ def dumps_table(table: dict[str, Any]) -> str:
 
 def _table_lines(table: dict[str, Any], path: str) -> Iterator[str]:
     tables = {key: value for key, value in table.items() if isinstance(value, dict)}
-    entries = [f"{key} = {_value(table[key])}" for key in table if key not in tables]
-    if entries and path:
+    entries = [f"{_key(key)} = {_value(table[key])}" for key in table if key not in tables]
+    if path and (entries or not table):
         yield from ("", f"[{path}]")
     yield from entries
     for key, value in tables.items():
-        yield from _table_lines(value, f"{path}.{key}" if path else key)
+        yield from _table_lines(value, f"{path}.{_key(key)}" if path else key)
 
 
 def _scenario_lines(scenario: Scenario) -> Iterator[str]:
@@ -128,7 +129,7 @@ def _scenario_lines(scenario: Scenario) -> Iterator[str]:
     for gpu in scenario.gpus:
         yield from ("", "[[gpu]]", *_entries(gpu, without=("figures",)))
         if gpu.figures:
-            yield f"figures = {_value(gpu.figures)}"
+            yield from _table_lines(written(gpu.figures), "gpu.figures")
     for fault in scenario.faults:
         yield from ("", "[[fault]]", *_entries(fault))
     for change in scenario.changes:

@@ -7,6 +7,7 @@ it here. ``check`` turns a table of a profile or a scenario into the table that 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from types import NoneType, UnionType
 from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
@@ -17,9 +18,9 @@ from ..machine.pci import Pci
 from ..machine.words import PATTERNS, RANGES, WORDS
 from . import checks
 from .errors import ScenarioError, UnknownNameError, nearest, within
-from .quantities import UNITS, parse_quantity
+from .quantities import UNITS, parse_quantity, write_quantity
 
-__all__ = ["ATTRIBUTE", "PLACES", "Pattern", "check", "is_placed", "names"]
+__all__ = ["ABSENT", "ATTRIBUTE", "PLACES", "Pattern", "check", "is_placed", "names", "written"]
 
 
 class Pattern(NamedTuple):
@@ -47,7 +48,7 @@ _ASSIGNED: dict[type[Figures], set[str]] = {
 }
 
 #: What nvidia-smi prints for a figure that a product does not have; TOML has no null.
-_ABSENT = (None, "N/A")
+ABSENT = (None, "N/A")
 
 #: CUdevice_attribute without its prefix; which of them exist is for the CUDA side to know.
 ATTRIBUTE = re.compile("[A-Z][A-Z0-9_]*")
@@ -99,7 +100,7 @@ def _convert(value: object, hint: Any) -> Any:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is UnionType or type(None) in arguments:
         present = [argument for argument in arguments if argument is not NoneType]
-        return None if value in _ABSENT else _convert(value, present[0])
+        return None if value in ABSENT else _convert(value, present[0])
     if origin is Annotated:
         return _annotated(value, hint.__metadata__[0])
     if origin in (list, tuple):
@@ -198,3 +199,29 @@ def _scalar(value: object, kind: type) -> object:
     if isinstance(value, str) and not value.isprintable():
         raise ScenarioError(f"expected printable text in one line, found {value!r}")
     return value
+
+
+# ---- the way back
+
+
+def written(table: Mapping[str, Any], group: type[Figures] = Device) -> dict[str, Any]:
+    """Return a table that ``check`` has made as people write it: with units."""
+    known = names(group)
+    return {name: _written(value, known[name]) for name, value in table.items()}
+
+
+def _written(value: Any, hint: Any) -> Any:
+    """A value of the declared type as people write it."""
+    arguments = get_args(hint)
+    if value is None:
+        return None
+    if type(None) in arguments:
+        return _written(value, next(each for each in arguments if each is not NoneType))
+    if isinstance(value, dict) and is_placed(arguments[0] if arguments else None):
+        return {place: written(row, arguments[0]) for place, row in value.items()}
+    if get_origin(hint) is list:
+        return [_written(each, arguments[0]) for each in value]
+    if isinstance(value, dict) and isinstance(hint, type) and issubclass(hint, Figures):
+        return written(value, hint)
+    kind = hint.__metadata__[0] if get_origin(hint) is Annotated else None
+    return write_quantity(value, kind) if isinstance(kind, str) else value

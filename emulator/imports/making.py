@@ -1,0 +1,190 @@
+"""From facts to a scenario: profiles, identities, and the figures that a profile has otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from ..machine.changes import elements
+from ..machine.drivers import DRIVERS, cuda_version
+from ..scenario import Gpu, Scenario, ScenarioError
+from ..scenario.devices import devices
+from ..scenario.profiles import profile
+from ..scenario.tree import PLACES, check
+from .choosing import choose_driver, choose_profile
+from .facts import Facts, GpuFacts, Note, Told
+
+__all__ = ["Difference", "Imported", "scenario_of"]
+
+#: What a scenario's GPU has as its own, not among its figures.
+_IDENTITY = ("name", "uuid", "serial", "pci_bus_id")
+
+
+class Difference(Struct, frozen=True):
+    """A figure that is told otherwise than nvemu's profile has it."""
+
+    gpu: int
+    told: Told
+    ours: Any
+
+
+class Imported(Struct, frozen=True):
+    """The scenario that facts make.
+
+    Attributes:
+        scenario: which machine it is.
+        notes: what is not as it is told, and why.
+        told: how many figures are told in all, identities not counted.
+        differences: those that the profiles have otherwise, which the scenario gives.
+    """
+
+    scenario: Scenario
+    notes: tuple[Note, ...]
+    told: int
+    differences: tuple[Difference, ...]
+
+
+def scenario_of(facts: Facts, name: str = "", **fields: Any) -> Imported:
+    """Make the scenario of a machine.
+
+    Args:
+        facts: what is told of it.
+        name: the scenario's.
+        fields: others of the scenario's.
+
+    Raises:
+        ScenarioError: what is told contradicts itself, or a GPU cannot be told at all.
+    """
+    choices = [choose_profile(gpu) for gpu in facts.gpus]
+    names = [choice for choice, _ in choices]
+    driver, notes = _driver(facts, names)
+    bare = Scenario(
+        name=name,
+        origin=facts.origin or (),
+        driver=driver,
+        driver_version=None if facts.driver in ("", driver) else facts.driver,
+        cuda_version=None if facts.cuda in ("", _cuda(driver)) else facts.cuda,
+        gpus=[_bare(*each) for each in zip(names, facts.gpus, strict=True)],
+        faults=facts.faults,
+        **fields,
+    )
+    rows = devices(bare)
+    differences = [
+        Difference(index, told, ours)
+        for index, (row, gpu) in enumerate(zip(rows, facts.gpus, strict=True))
+        for told in gpu
+        if told.path[0] not in _IDENTITY and (ours := _held(row, told)) is not AGREES
+    ]
+    gpus = [
+        _completed(gpu, rows[index], [each for each in differences if each.gpu == index])
+        for index, gpu in enumerate(bare.gpus)
+    ]
+    scenario = bare.but(gpus=gpus)
+    devices(scenario)
+    return Imported(
+        scenario=scenario,
+        notes=(*facts.notes, *notes, *(note for _, found in choices for note in found)),
+        told=sum(told.path[0] not in _IDENTITY for gpu in facts.gpus for told in gpu),
+        differences=tuple(differences),
+    )
+
+
+def _cuda(driver: str) -> str:
+    return cuda_version(DRIVERS[driver])
+
+
+def _driver(facts: Facts, names: list[str]) -> tuple[str, tuple[Note, ...]]:
+    needed = max((profile(name).placement.first_driver for name in names), default=0)
+    return choose_driver(facts.driver, needed)
+
+
+def _bare(name: str, facts: GpuFacts) -> Gpu:
+    """A GPU of the profile with the identity that is told."""
+    known = profile(name)
+    told = {part: facts.value(part) for part in _IDENTITY}
+    if told["name"] == known.figures["name"]:
+        told["name"] = None
+    has_none = facts.find("serial") is not None and told["serial"] is None
+    if has_none and known.placement.serial_prefix is not None:
+        told["serial"] = "N/A"
+    return Gpu(name, **told)
+
+
+# ---- what is told otherwise
+
+#: What `_held` returns for a figure that the profile has as it is told.
+AGREES = object()
+
+
+def _held(row: Mapping[str, Any], told: Told) -> Any:
+    """What nvemu's own device has for a figure; AGREES where that is what is told.
+
+    Raises:
+        ScenarioError: there is no such figure, or it cannot be what is told.
+    """
+    wanted = _checked(told)
+    held = _values(row, told.path)
+    if held and all(_agree(each, wanted, told.step) for each in held):
+        return AGREES
+    return held[0] if held else None
+
+
+def _checked(told: Told) -> Any:
+    """The value that is told, as the machine takes it."""
+    table: Any = told.value
+    for part in reversed(told.path):
+        table = {part: table}
+    try:
+        return _values(check(table), told.path)[0]
+    except ScenarioError as error:
+        problem = f"{told.where}: {error.problem}" if told.where else error.problem
+        raise ScenarioError(problem, key=error.key) from None
+
+
+def _values(table: Any, path: tuple[str, ...]) -> list[Any]:
+    """What a device's table has at a path; several where that goes through a list's places."""
+    if not path:
+        return [table]
+    first, *rest = path
+    if isinstance(table, list) and PLACES.fullmatch(first):
+        return [found for each in elements(table, first) for found in _values(each, tuple(rest))]
+    return _values(table.get(first), tuple(rest)) if isinstance(table, Mapping) else [None]
+
+
+def _agree(ours: Any, told: Any, step: int) -> bool:
+    if isinstance(ours, Mapping) and isinstance(told, Mapping):
+        names = ours.keys() | told.keys()
+        return all(_agree(ours.get(name), told.get(name), step) for name in names)
+    if isinstance(ours, (list, tuple)) and isinstance(told, (list, tuple)):
+        return len(ours) == len(told) and all(map(_agree, ours, told, [step] * len(ours)))
+    if step and ours is not None and told is not None:
+        return bool(abs(ours - told) < step)
+    return bool(ours == told) or (ours in (None, []) and told in (None, []))
+
+
+def _completed(gpu: Gpu, row: Mapping[str, Any], differences: list[Difference]) -> Gpu:
+    """A GPU with the figures that differ."""
+    figures: dict[str, Any] = {}
+    for each in differences:
+        _put(figures, each.told, row)
+    fields = {name: getattr(gpu, name) for name in _IDENTITY}
+    return Gpu(gpu.profile, **fields, figures=figures)
+
+
+def _put(figures: dict[str, Any], told: Told, row: Mapping[str, Any]) -> None:
+    *parts, last = told.path
+    if "all" in parts and not _values(row, tuple(parts[: parts.index("all")]))[0]:
+        # The product has no such list: one row makes it.
+        before = parts[: parts.index("all")]
+        rows = _table(figures, before[:-1]).setdefault(before[-1], [{}])
+        rows[0][last] = told.value
+    else:
+        _table(figures, parts)[last] = told.value
+
+
+def _table(figures: dict[str, Any], path: list[str]) -> dict[str, Any]:
+    for part in path:
+        figures = figures.setdefault(part, {})
+    return figures
