@@ -46,12 +46,13 @@ class Imported(Struct, frozen=True):
     differences: tuple[Difference, ...]
 
 
-def scenario_of(facts: Facts, name: str = "", **fields: Any) -> Imported:
+def scenario_of(facts: Facts, name: str = "", *, whole: bool = False, **fields: Any) -> Imported:
     """Make the scenario of a machine.
 
     Args:
         facts: what is told of it.
         name: the scenario's.
+        whole: whether it gives every figure that is told, also those that the profiles have so.
         fields: others of the scenario's.
 
     Raises:
@@ -74,19 +75,21 @@ def scenario_of(facts: Facts, name: str = "", **fields: Any) -> Imported:
     differences = [
         Difference(index, told, ours)
         for index, (row, gpu) in enumerate(zip(rows, facts.gpus, strict=True))
-        for told in gpu
-        if told.path[0] not in _IDENTITY and (ours := _held(row, told)) is not AGREES
+        for told in _figures(gpu)
+        if (ours := _held(row, told)) is not AGREES
     ]
-    gpus = [
-        _completed(gpu, rows[index], [each for each in differences if each.gpu == index])
-        for index, gpu in enumerate(bare.gpus)
-    ]
+    given: list[list[Told]] = [[] for _ in facts.gpus]
+    for each in differences:
+        given[each.gpu].append(each.told)
+    if whole:
+        given = [_figures(gpu) for gpu in facts.gpus]
+    gpus = list(map(_completed, bare.gpus, rows, given))
     scenario = bare.but(gpus=gpus)
     devices(scenario)
     return Imported(
         scenario=scenario,
         notes=(*facts.notes, *notes, *(note for _, found in choices for note in found)),
-        told=sum(told.path[0] not in _IDENTITY for gpu in facts.gpus for told in gpu),
+        told=sum(len(_figures(gpu)) for gpu in facts.gpus),
         differences=tuple(differences),
     )
 
@@ -110,6 +113,10 @@ def _bare(name: str, facts: GpuFacts) -> Gpu:
     if has_none and known.placement.serial_prefix is not None:
         told["serial"] = "N/A"
     return Gpu(name, **told)
+
+
+def _figures(facts: GpuFacts) -> list[Told]:
+    return [told for told in facts if told.path[0] not in _IDENTITY]
 
 
 # ---- what is told otherwise
@@ -164,11 +171,11 @@ def _agree(ours: Any, told: Any, step: int) -> bool:
     return bool(ours == told) or (ours in (None, []) and told in (None, []))
 
 
-def _completed(gpu: Gpu, row: Mapping[str, Any], differences: list[Difference]) -> Gpu:
-    """A GPU with the figures that differ."""
+def _completed(gpu: Gpu, row: Mapping[str, Any], given: list[Told]) -> Gpu:
+    """A GPU with figures of its own."""
     figures: dict[str, Any] = {}
-    for each in differences:
-        _put(figures, each.told, row)
+    for told in given:
+        _put(figures, told, row)
     fields = {name: getattr(gpu, name) for name in _IDENTITY}
     return Gpu(gpu.profile, **fields, figures=figures)
 

@@ -112,6 +112,12 @@ class TestScenario:
         assert made.told == 2
         assert [(each.told.value, each.ours) for each in made.differences] == [(60000, 70000)]
 
+    def test_has_all_figures_if_asked(self) -> None:
+        facts = gpu(name="Tesla T4", power__limit=60000, power__max_limit=70000)
+        made = scenario_of(Facts("535.261.03", (facts,)), whole=True)
+        assert made.scenario.gpus[0].figures == {"power": {"limit": 60000, "max_limit": 70000}}
+        assert len(made.differences) == 1
+
     def test_takes_a_figure_as_exactly_as_it_is_told(self) -> None:
         total = profile("h100-sxm5-80gb").figures["memory"]["reserved"]
         rounded = total // MIB * MIB
