@@ -43,6 +43,8 @@ class Emulation:
         scenario: a `Scenario`, the name of a built-in one, or a file's path; None is the
             built-in `default`.
         record: whether `calls` is kept: a record of each call, as in a trace.
+        capture: whether they have the exact values in them that a capture has, see
+            `emulator.runtime.exact`.
 
     Attributes:
         machine: the live machine; what is changed there, the next call answers.
@@ -60,10 +62,14 @@ class Emulation:
     control: Control
 
     def __init__(
-        self, scenario: Scenario | str | os.PathLike[str] | None = None, *, record: bool = False
+        self,
+        scenario: Scenario | str | os.PathLike[str] | None = None,
+        *,
+        record: bool = False,
+        capture: bool = False,
     ) -> None:
         self.scenario = find_scenario(scenario)
-        self.plan = plan_of(self.scenario)
+        self.plan = plan_of(self.scenario) | {"capture": capture}
         self.calls: list[dict[str, Any]] = []
         self._record = record
         self._session: Session

@@ -12,9 +12,14 @@ from .vocabulary import handlers, vocabulary
 
 __all__ = ["find_scenario", "placed", "plan_of"]
 
+#: What a capture's file ends in.
+CAPTURES = ".capture"
+
 
 def find_scenario(scenario: Scenario | str | os.PathLike[str] | None) -> Scenario:
     """A scenario as it is, or loaded by built-in name or path; None is the default.
+
+    Of a capture's file it is the scenario that replays it.
 
     Raises:
         ScenarioError: there is none of that name, or its file has a mistake.
@@ -26,12 +31,22 @@ def find_scenario(scenario: Scenario | str | os.PathLike[str] | None) -> Scenari
     if not isinstance(scenario, (str, os.PathLike)):
         expected = "a Scenario, the name of a built-in one or the path of a file"
         raise ScenarioError(f"expected {expected}, found {scenario!r}")
-    return scenarios.load(os.fspath(scenario))
+    path = os.fspath(scenario)
+    if path.endswith(CAPTURES):
+        from .imports.captures.playing import scenario_of_file  # noqa: PLC0415  (few scenarios are one)
+
+        return scenario_of_file(path)
+    return scenarios.load(path)
 
 
 def plan_of(scenario: Scenario) -> dict[str, Any]:
     """The plan of `scenario`; ScenarioError when it cannot be played."""
-    return resolve(scenario, vocabulary()) | {"handlers": placed()}
+    plan = resolve(scenario, vocabulary()) | {"handlers": placed()}
+    if scenario.capture is not None:
+        from .imports.captures.playing import answers_of  # noqa: PLC0415  (few scenarios have one)
+
+        plan |= answers_of(scenario)
+    return plan
 
 
 @cache

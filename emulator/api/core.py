@@ -237,6 +237,12 @@ class Api:
             self._types = Types(tables.NAMES, tables.STRUCTS, tables.ENUMS)
         return self._types
 
+    def questions(self, struct: str) -> Sequence[str]:
+        """Which fields of a struct that both sides fill in are the client's question."""
+        declared = __import__(self.package + ".questions", fromlist=["STRUCT_INPUTS"])
+        fields: Sequence[str] = declared.STRUCT_INPUTS.get(self.types.resolve(struct), ())
+        return fields
+
     def place(self, modules: Mapping[str, str]) -> None:
         """Say which modules of the package have handlers: each with its functions' names."""
         if modules is not self._placed:

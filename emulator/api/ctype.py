@@ -76,6 +76,10 @@ class Types:
         """Whether a type is an enum."""
         return name in self._enums
 
+    def is_pointer(self, name: str) -> bool:
+        """Whether a type is a pointer, maybe by another name."""
+        return name.endswith("*") or self._names.get(self.resolve(name)) == "pointer"
+
     def resolve(self, name: str) -> str:
         """Follow typedefs from `name` to a struct, an enum, a handle or a scalar's spelling."""
         while name in self._names and self._names[name] != "pointer":

@@ -75,11 +75,19 @@ class Launch:
                 click.echo(f"nvemu: {library.remark}", err=True)
         return testbed
 
-    def run(self, program: tuple[str, ...], output: Output | None = None) -> NoReturn:
-        """Run a program and end as it did, with its calls written to `output` if there is one."""
+    def run(
+        self, program: tuple[str, ...], output: Output | None = None, capture: str | None = None
+    ) -> NoReturn:
+        """Run a program and end as it did, with its calls written to `output` if there is one, and
+        to a capture's file."""
         try:
             watch = self.redirect and not self.real  # to know whether it was in vain
-            status = _run(self.testbed(trace=output is not None, watch=watch), program, output)
+            traced = output is not None or capture is not None
+            testbed = self.testbed(trace=traced, watch=watch, capture=capture is not None)
+            outputs = [] if output is None else [output]
+            if capture is not None:
+                outputs.append(_captured(testbed, capture))
+            status = _run(testbed, program, outputs)
         except ProgramError as error:
             refuse(str(error), error.status)
         end_like(status)
@@ -99,15 +107,23 @@ def launch_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _run(testbed: Testbed, program: tuple[str, ...], output: Output | None) -> int:
+def _captured(testbed: Testbed, file: str) -> Output:
+    from ..imports.captures.lines import CaptureLines  # noqa: PLC0415  (few programs are captured)
+    from ..testbed.capturing import header_of  # noqa: PLC0415
+
+    header = header_of(testbed)
+    return Output(file, lambda _: CaptureLines(header), "--capture")
+
+
+def _run(testbed: Testbed, program: tuple[str, ...], outputs: list[Output]) -> int:
     """The program's exit status, or the negated signal that ended it."""
     # First, while a Ctrl-C still ends nvemu: a pipe waits for its reader.
-    follower = None if output is None else Follower(output)
+    followers = [Follower(output) for output in outputs]
     with ExitStack() as stack:
         # Outermost: a signal ends the program, then the testbed is removed.
         relay = stack.enter_context(Relay())
         stack.enter_context(testbed)
-        if follower is not None:
+        for follower in followers:
             stack.enter_context(follower.following(testbed.trace_file))
         status = relay.run(*testbed.invocation(program))
         if testbed.watched:

@@ -10,7 +10,7 @@ import click
 from ..scenario import UnknownNameError
 from ..trace import Choice, Chrome, Commands, Format, Json, Summary, SummaryJson, Text
 from .launching import Launch, launch_options, program_argument
-from .tracing import STDERR, Output, target
+from .tracing import STDERR, Output, target, target_file
 
 __all__ = ["command"]
 
@@ -32,9 +32,15 @@ FORMATS: dict[tuple[str, bool], Made] = {
     "-o",
     "file",
     metavar="FILE",
-    default=STDERR,
     callback=target,
     help="Where the trace goes, in place of stderr (which - stands for, too).",
+)
+@click.option(
+    "--capture",
+    metavar="FILE",
+    callback=target_file,
+    help="Write the calls with their exact values to a capture, which can be played as a scenario. "
+    "Of the trace nothing is shown then, unless -o says where it goes.",
 )
 @click.option(
     "--format",
@@ -59,9 +65,10 @@ FORMATS: dict[tuple[str, bool], Made] = {
     "-c", "--summary", is_flag=True, help="In place of the calls, a table of counts and times."
 )
 @program_argument
-def command(  # noqa: PLR0917  (one for each option)
+def command(  # noqa: PLR0913, PLR0917  (one for each option)
     launch: Launch,
-    file: str,
+    file: str | None,
+    capture: str | None,
     form: str,
     functions: tuple[str, ...],
     library: str | None,
@@ -86,13 +93,22 @@ def command(  # noqa: PLR0917  (one for each option)
     The summary (-c) is sorted by the time that a function took in all; a call that did not return
     counts as an error. With --format jsonl it has a JSON object a function, times in microseconds.
 
+    A capture holds the calls of all processes, whichever the trace is to show. [not in the capture]
+    marks what a scenario with a capture had to answer by itself.
+
+        nvemu trace --real --capture box.capture -- python find_gpus.py
+        nvemu run --scenario box.capture -- python find_gpus.py
+
     PROGRAM runs as under `nvemu run`, with the same options and the same exit status.
     """
     if (form, summary) not in FORMATS:
         raise click.UsageError(f"expected --format text or jsonl with a summary, found {form}")
     choice = _choice(functions, library, failed)
     made = FORMATS[form, summary]
-    launch.run(program, Output(file, lambda trace: made(trace, choice), "-o"))
+    if capture is not None and file is None:
+        launch.run(program, capture=capture)
+    output = Output(file or STDERR, lambda trace: made(trace, choice), "-o")
+    launch.run(program, output, capture)
 
 
 def _choice(functions: Sequence[str], library: str | None, failed: bool) -> Choice:

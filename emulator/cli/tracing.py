@@ -14,7 +14,7 @@ import click
 
 from ..trace import Format, Record, Splitter
 
-__all__ = ["STDERR", "Follower", "Output", "target"]
+__all__ = ["STDERR", "Follower", "Output", "target", "target_file"]
 
 PAUSE = 0.05  # seconds between two looks at the trace
 CHUNK = 1 << 20  # bytes that are read at a time
@@ -109,6 +109,13 @@ def target(ctx: click.Context, parameter: click.Parameter, value: str | None) ->
         problem = f"expected a file or -, found {value!r}"
         raise click.BadParameter(problem, ctx, parameter)
     return value
+
+
+def target_file(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Check the name of a file to write to, which stderr cannot stand for."""
+    if value == STDERR:
+        raise click.BadParameter(f"expected a file, found {value!r}", ctx, parameter)
+    return target(ctx, parameter, value)
 
 
 def _write(file: FileIO, data: bytes) -> None:

@@ -166,8 +166,9 @@ class Cuda(Library, Parts):
         ]
 
     def describe(self, obj: Any, value: int) -> str:
-        """`GPU-0` for a device; a context's handle, and whose it is."""
+        """`GPU-0` for a device, `GPU-0/2/0` for a MIG device; of a context its handle, too."""
+        own: Optional[str] = getattr(obj, "trace_name", None)
         index = getattr(obj, "index", None)
-        if index is not None:
-            return f"GPU-{index}"
+        if own or index is not None:
+            return own or f"GPU-{index}"
         return hex(value) if obj is None else f"{hex(value)} ({obj})"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ..machine.changes import elements
 from ..machine.drivers import DRIVERS, cuda_version
@@ -13,7 +14,7 @@ from ..scenario import Gpu, Scenario, ScenarioError
 from ..scenario.devices import devices
 from ..scenario.profiles import profile
 from ..scenario.tree import PLACES, check
-from .choosing import choose_driver, choose_profile
+from .choosing import Choice, choose_driver, choose_profile
 from .facts import Facts, GpuFacts, Note, Told
 
 __all__ = ["Difference", "Imported", "scenario_of"]
@@ -88,10 +89,16 @@ def scenario_of(facts: Facts, name: str = "", *, whole: bool = False, **fields: 
     devices(scenario)
     return Imported(
         scenario=scenario,
-        notes=(*facts.notes, *notes, *(note for _, found in choices for note in found)),
+        notes=tuple(dict.fromkeys((*facts.notes, *notes, *_of(choices)))),
         told=sum(len(_figures(gpu)) for gpu in facts.gpus),
         differences=tuple(differences),
     )
+
+
+def _of(choices: list[Choice]) -> list[Note]:
+    """The notes of choices; GPUs of one unknown product have one."""
+    found = {note.text: note for _, notes in choices for note in notes}
+    return list(found.values())
 
 
 def _cuda(driver: str) -> str:
@@ -133,9 +140,23 @@ def _held(row: Mapping[str, Any], told: Told) -> Any:
     """
     wanted = _checked(told)
     held = _values(row, told.path)
+    if _is_list(wanted, told):
+        held = [each or [] for each in held]
     if held and all(_agree(each, wanted, told.step) for each in held):
         return AGREES
     return held[0] if held else None
+
+
+def _is_list(wanted: Any, told: Told) -> bool:
+    """Whether a figure is a list that every product has, so that none at all is an empty one; of
+    others, such as retired pages, an empty one is something else than none."""
+    if wanted != []:
+        return False
+    try:
+        _checked(replace(told, value=None))
+    except ScenarioError:
+        return True
+    return False
 
 
 def _checked(told: Told) -> Any:
@@ -168,7 +189,7 @@ def _agree(ours: Any, told: Any, step: int) -> bool:
         return len(ours) == len(told) and all(map(_agree, ours, told, [step] * len(ours)))
     if step and ours is not None and told is not None:
         return bool(abs(ours - told) < step)
-    return bool(ours == told) or (ours in (None, []) and told in (None, []))
+    return bool(ours == told)
 
 
 def _completed(gpu: Gpu, row: Mapping[str, Any], given: list[Told]) -> Gpu:

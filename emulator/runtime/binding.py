@@ -94,9 +94,7 @@ class Binder:
         self._check_ready()
         for index, parameter in enumerate(self.parameters):
             self._decode(index, parameter)
-        if self.function.privileged:
-            code = self.codes.no_permission
-            self.lines.append(f"if not library.machine.privileged: return {code}")
+        self._check_privilege()
         self._answer()
         body = "\n".join("        " + line for line in self.lines)
         return (
@@ -132,6 +130,11 @@ class Binder:
     def _check_ready(self) -> None:
         if self._returns_status and not (self.handler and self.handler.anytime):
             self.lines.append(f"if not library.ready: return {self.codes.uninitialized}")
+
+    def _check_privilege(self) -> None:
+        if self.function.privileged:
+            code = self.codes.no_permission
+            self.lines.append(f"if not library.machine.privileged: return {code}")
 
     @property
     def _returns_status(self) -> bool:

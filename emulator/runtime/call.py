@@ -8,22 +8,27 @@ from .showing import ALL, INPUTS, WORDS, element_finder, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Optional
+    from typing import Any, Callable, Optional
 
     from ..api import Function, Library, Parameter
+    from .replaying import Replay
 
 __all__ = ["Call"]
 
 
 class Call:
-    """A call of `function` with the C arguments `words`."""
+    """A call of `function` with the C arguments `words`.
 
-    __slots__ = ("_rooms", "function", "handled", "library", "words")
+    `unseen` says that the scenario has a capture, and the capture does not have the call.
+    """
+
+    __slots__ = ("_rooms", "function", "handled", "library", "unseen", "words")
 
     def __init__(self, library: Library, function: Function, words: tuple[Any, ...]) -> None:
         self.library = library
         self.function = function
         self.words = words
+        self.unseen = False
         self._rooms: Optional[dict[str, int]] = None
         # Then the handler has followed the client's pointers itself: they are safe to follow.
         self.handled = library.api.is_handled(function.name) and (
@@ -55,6 +60,15 @@ class Call:
             if text == known or (key == "pci" and _address(text) == _address(known)):
                 return int(device.index)
         return None
+
+    def replayed_by(self, replay: Replay, answer: Callable[..., Any]) -> Callable[..., Any]:
+        """What answers the call where a capture does, and `answer` what that does not have."""
+
+        def replayed(*words: Any) -> Any:
+            status, self.unseen = replay.answer(self, answer)
+            return status
+
+        return replayed
 
     def arguments(self, succeeded: bool) -> dict[str, Any]:
         """The arguments by C name, as plain values; outputs only when the call `succeeded`."""

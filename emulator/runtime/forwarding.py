@@ -6,8 +6,7 @@ with an answer:
 
 - A pointer that cuGetProcAddress gives is exchanged for the stub's function of the same name, since
   what is called through it would be seen by nobody.
-- A device that is put out for its number is remembered, so that traces say GPU-0 of it; others are
-  shown by their handles.
+- What devices are put out is remembered, so that traces say GPU-0 of them: see `realnames`.
 
 What is not seen: calls through the tables of function pointers that cuGetExportTable, cudbgGetAPI
 and nvmlInternalGetExportTable give, calls of functions that no recorded driver has, and reads and
@@ -26,15 +25,14 @@ import os
 from ..api import NULL_PAGE
 from .binding import prototype
 from .exports import address_of, name_at
+from .realnames import RealNames
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Optional
 
-    from ..api import Function, Library, Parameter
-
-    #: What is done with the C arguments of a call that succeeded.
-    After = Callable[[tuple[Any, ...]], None]
+    from ..api import Function, Library
+    from .realnames import After
 
 __all__ = ["Forwarding"]
 
@@ -43,15 +41,6 @@ MODE = os.RTLD_NOW | os.RTLD_LOCAL | os.RTLD_DEEPBIND
 
 #: Functions that give others, and which of their parameters points to the place for it.
 GIVE_FUNCTIONS = {"cuGetProcAddress": 1, "cuGetProcAddress_v2": 1}
-
-
-class Numbered:
-    """A real device, of which just the number is known: an index in NVML, an ordinal in CUDA."""
-
-    __slots__ = ("index",)
-
-    def __init__(self, index: int) -> None:
-        self.index = index
 
 
 class Forwarding:
@@ -70,6 +59,7 @@ class Forwarding:
         self.api = library.api
         self._path = path
         self._loaded = ctypes.CDLL(path, MODE)
+        self._names = RealNames(library, self._loaded)
 
     def answer(self, function: Function) -> Callable[..., Any]:
         """What to call with the C arguments of a function.
@@ -97,10 +87,7 @@ class Forwarding:
         place = GIVE_FUNCTIONS.get(function.name)
         if place is not None:
             return lambda words: self._exchange(words[place])
-        key = self.api.device_parameter(function)
-        if key is None or self.api.device_keys.get(key.name) != "index":
-            return None
-        return self._learner(function.parameters or (), key)
+        return self._names.learner(function)
 
     def _exchange(self, put_out: int) -> None:
         """Have the pointer at an address point to the stub's function in place of the real one."""
@@ -110,22 +97,3 @@ class Forwarding:
         name = name_at(pointer.value)
         if name and address_of(self._loaded, name) == pointer.value:
             pointer.value = self.library.symbol_address(name) or pointer.value
-
-    def _learner(self, parameters: tuple[Parameter, ...], key: Parameter) -> After:
-        """Remembers the device that is put out by the number that it was asked for."""
-        asked = parameters.index(key)
-        place, device = next(
-            (place, parameter)
-            for place, parameter in enumerate(parameters)
-            if parameter.type in self.api.device_types
-        )
-        kind, handles = self.api.types[device.type], self.library.handles(device.type)
-
-        def learn(words: tuple[Any, ...]) -> None:
-            if words[place] >= NULL_PAGE:
-                handle, number = kind.from_address(words[place]).value, words[asked]
-                known = handles.objects.get(handle)
-                if known is None or known.index != number:
-                    handles.name(handle, Numbered(number))
-
-        return learn

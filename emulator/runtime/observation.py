@@ -32,6 +32,7 @@ class Observer:
         if self.record is None and plan.get("trace"):
             self.record = Trace(plan["trace"]).write
         self._says_begun = bool(plan.get("begun"))
+        self._is_exact = bool(plan.get("capture"))
 
     def observe(
         self,
@@ -48,6 +49,10 @@ class Observer:
             self._announce(call, began, call.words_shown, "CALLED")
         self.session.machine.catch_up()
         rule = self.faults.decide(call, self.session)
+        replay = self.session.replay
+        if replay is not None:
+            answer = call.replayed_by(replay, answer)
+            handled = handled or replay.has(function.name)
         if not handled and (rule is None or rule.code is None):
             self.session.miss(function.name)
         self.session.error = None
@@ -65,6 +70,8 @@ class Observer:
                 record["fault"] = rule.name
             elif not handled:
                 record["handler"] = False
+            if call.unseen:
+                record["unseen"] = True
             self.record(record)
         return status
 
@@ -119,10 +126,22 @@ class Observer:
         record["code"] = status
         if is_status:
             record["status"] = api.status_name(status)
+        if self._is_exact and is_status:
+            _add_exact(record, call, status)
         if self.session.error:
             record["error"] = told(self.session.error)
             self.session.error = None  # it holds on to the frames that it came from
         return record
+
+
+def _add_exact(record: dict[str, Any], call: Call, code: Any) -> None:
+    """Put a call's exact values into its record; what cannot be told is in no capture."""
+    from .exact import exact  # here, as few traces are captures
+
+    try:
+        record.update(exact(call, code))
+    except Exception as error:
+        record["error"] = f"exact values: {type(error).__name__}: {error}"
 
 
 def _show(record: dict[str, Any], arguments: Callable[[], Any]) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from .journal import Journal, Writer
     from .observation import Observer
+    from .replaying import Replay
 
     Sink = Callable[[dict[str, Any]], object]
 
@@ -33,6 +34,7 @@ class Session:
 
     Attributes:
         rewatch: called when other functions are watched than before.
+        replay: the answers of the scenario's capture; None where it has none.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Session:
         self._names: list[str] = []
         self._observer: Optional[Observer] = None
         self._watched: set[str] = set()
+        self.replay: Optional[Replay] = _replay(plan["answers"]) if "answers" in plan else None
         self.machine = Machine(plan, _hook, behind=True)
         self.machine.folder, self.machine.say_once = folder, escape.say_once
         self.machine.tell, self.machine.exclusive = self.tell, lambda: Exclusive(self)
@@ -98,6 +101,8 @@ class Session:
     def watches(self, name: str, handled: bool) -> bool:
         """Whether calls of this function must be looked at one by one."""
         if self.traced or self.machine.varies or (self.strict and not handled):
+            return True
+        if self.replay is not None and self.replay.has(name):
             return True
         return name in self._watched or "*" in self._watched
 
@@ -307,6 +312,12 @@ class Exclusive:
                 self._opened.__exit__()
         finally:
             self._session.machine.lock.release()
+
+
+def _replay(answers: dict[str, Any]) -> Replay:
+    from .replaying import Replay  # here, as few scenarios have a capture
+
+    return Replay(answers)
 
 
 def _writer(folder: str) -> Optional[Writer]:

@@ -2,7 +2,9 @@
 
 A record has: `t` (nanoseconds of the wall clock at the call), `us` (microseconds it took), `pid`,
 `tid`, `library`, `function`, `arguments`, `code`, `status`, and, where they apply, `fault` (its
-name), `handler: false` and `error` (the traceback of an exception inside nvemu). Before a fault
+name), `handler: false`, `unseen: true` (the scenario has a capture, and that does not have the
+call) and `error` (the traceback of an exception inside nvemu). Where the plan has `capture`, those
+calls that a capture can hold have `in` and `out`, see `exact`. Before a fault
 blocks a call, sends a signal in it or ends the process, the call has a record with `code` null and
 the `status` "BLOCKED", "SIGNAL n" or "EXIT n". Where the plan has `begun`, each call has a record
 with `code` null and the status "CALLED" before anything is done about it.

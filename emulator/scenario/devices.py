@@ -9,7 +9,7 @@ from ..machine.drivers import branch
 from . import loads
 from .checks import bus_address
 from .errors import ScenarioError, within
-from .figures import SHORTCUTS
+from .figures import SHORTCUTS, has_figure
 from .identity import free_address, make_serial, make_uuid
 from .instances import check_instances, mig_names
 from .profiles import Placement, Profile, merge, profile
@@ -19,6 +19,9 @@ from .vgpus import check_vgpus, vgpu_names
 from .wiring import join, wired
 
 __all__ = ["devices"]
+
+#: Where a baseboard's module is numbered, if not one after the other.
+_MODULE = ("board", "module_id")
 
 
 def devices(scenario: Scenario) -> list[dict[str, Any]]:
@@ -58,7 +61,8 @@ class _Expansion:
         index = len(self.devices)
         origin = (self.scenario.name, product.name, index)
         domain, bus, device = address = self._address(gpu, product.placement)
-        module_id = index + 1 if product.placement.modules else figures["board"].get("module_id")
+        is_counted = product.placement.modules and not has_figure(gpu.figures, _MODULE)
+        module_id = index + 1 if is_counted else figures["board"].get("module_id")
         board_id = domain << 16 | bus << 8 | device
         return {
             "profile": product.name,

@@ -27,6 +27,7 @@ __all__ = [
     "LARGEST_XID",
     "LONGEST_KERNEL_NAME",
     "LONGEST_NAME",
+    "LONGEST_PATH",
     "LONGEST_SERIAL",
     "SCENARIO",
     "check_effect",
@@ -42,6 +43,9 @@ LONGEST_NAME, LONGEST_SERIAL = 1000, 29
 
 #: nvml.h: an event's data is 999 for an unknown Xid.
 LARGEST_XID = 999
+
+#: Linux takes no longer one (PATH_MAX in linux/limits.h, less its NUL).
+LONGEST_PATH = 4095
 
 #: Mangled names of templates grow long.
 LONGEST_KERNEL_NAME = 4096
@@ -187,5 +191,6 @@ SCENARIO: dict[str, Check] = {
     "loader": loader.check,
     "environment": checks.environment,
     "user": checks.optional(checks.word(WORDS["User"])),
+    "capture": checks.optional(checks.short(LONGEST_PATH)),
     "strict": checks.boolean,
 }

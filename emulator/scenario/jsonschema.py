@@ -24,6 +24,7 @@ from .fields import (
     LARGEST_XID,
     LONGEST_KERNEL_NAME,
     LONGEST_NAME,
+    LONGEST_PATH,
     LONGEST_SERIAL,
 )
 from .jsonfigures import Growths, Tree, quantity
@@ -239,5 +240,6 @@ _SCENARIO: dict[str, Schema] = {
     "faults": array(ref("fault")),
     "changes": array(ref("change")),
     "kernels": array(ref("kernel")),
+    "capture": text(1, LONGEST_PATH),
     "strict": _BOOLEAN,
 }

@@ -111,9 +111,11 @@ def profile(name: str) -> Profile:
 def written_figures(name: str) -> dict[str, Any]:
     """Return a product's figures as its file and its architecture's write them, with units."""
     table = _read(_FOLDER / f"{name}.toml")
-    for entry in ("description", "placement", "driver"):
-        table.pop(entry, None)
-    return merge(_architecture(table.pop("inherits")), table)
+    for entry in ("description", "placement"):
+        table.pop(entry)
+    figures = merge(_architecture(table.pop("inherits")), table)
+    figures.pop("driver", None)
+    return figures
 
 
 def merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
@@ -165,13 +167,13 @@ def _read(path: Path) -> dict[str, Any]:
 def _profile(name: str, table: dict[str, Any]) -> Profile:
     description = table.pop("description")
     placement = _placement(table.pop("placement"))
-    deltas = table.pop("driver", {})
-    inherited = _architecture(table.pop("inherits"))
+    figures = merge(_architecture(table.pop("inherits")), table)
+    deltas = figures.pop("driver", {})
     return Profile(
         name=name,
         description=description,
         placement=placement,
-        figures=check(merge(inherited, table)),
+        figures=check(figures),
         deltas={_branch(key): check(delta) for key, delta in deltas.items()},
     )
 

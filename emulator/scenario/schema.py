@@ -214,6 +214,8 @@ class Scenario(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fiel
         faults: in order: the first that fires decides.
         changes: what happens to the machine in the course of time.
         kernels: the Python functions of CUDA kernels.
+        capture: a file of recorded calls, by its path from the scenario's file: these are answered
+            as they were then, all others as without it.
         strict: whether a call of a function without a handler is an error of the test.
 
     Raises:
@@ -235,6 +237,7 @@ class Scenario(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fiel
     faults: Sequence[Fault] = field(default=(), name="fault")
     changes: Sequence[Change] = field(default=(), name="change")
     kernels: Sequence[Kernel] = field(default=(), name="kernel")
+    capture: str | None = None
     strict: bool = False
 
     def __post_init__(self) -> None:

@@ -52,6 +52,8 @@ class Testbed:
         scenario: as for `emulator.emulate`.
         trace: whether the calls of all processes are recorded in `trace_file`.
         begun: whether a traced call has a record before it is made, too.
+        capture: whether a traced call has its exact values in its record, where a capture can hold
+            them: see `emulator.runtime.exact`.
         watch: whether what the dynamic loader does for them is recorded in `evidence_file`.
         redirect: whether a library is the testbed's also where it is asked for by a path, or a
             program has changed LD_LIBRARY_PATH; and one that lies elsewhere is passed over: along
@@ -84,6 +86,7 @@ class Testbed:
         *,
         trace: bool = False,
         begun: bool = False,
+        capture: bool = False,
         watch: bool = False,
         redirect: bool = False,
         devices: bool = False,
@@ -96,7 +99,7 @@ class Testbed:
         self.plan = plan_of(self.scenario)
         check_portable(self.scenario)
         self.traced = trace
-        self._says_begun = begun
+        self._told = {"begun": begun, "capture": capture}
         self.watched = watch
         self.redirects = redirect
         self._shows_devices = devices
@@ -145,7 +148,7 @@ class Testbed:
             self.control = Control(self.plan["gpus"], journal)
             clock = self.plan["clock"] | {"start": time_ns()}
             real = {k: str(path) for k, path in links(self.folder, self.real or ()).items()}
-            plan = self.plan | {"clock": clock, "real": real, "begun": self._says_begun}
+            plan = self.plan | {"clock": clock, "real": real} | self._told
             write_plan(self.folder / "plan.json", plan, paths)
             if self.traced:
                 self.trace_file.touch(mode=0o600)

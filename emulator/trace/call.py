@@ -67,6 +67,11 @@ class Call:
         return bool(self.record.get("handler", True))
 
     @property
+    def seen(self) -> bool:
+        """Whether the scenario's capture has the call; also where it has no capture."""
+        return not self.record.get("unseen", False)
+
+    @property
     def pid(self) -> int:
         """The process that made it."""
         return int(self.record["pid"])

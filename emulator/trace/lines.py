@@ -24,6 +24,8 @@ def line(record: Mapping[str, Any]) -> str:
         marks += " [fault]"
     if record.get("handler") is False:
         marks += " [no handler]"
+    if record.get("unseen"):
+        marks += " [not in the capture]"
     if record.get("error"):
         marks += " [internal error: " + record["error"].strip().splitlines()[-1] + "]"
     status = record.get("status", record["code"])

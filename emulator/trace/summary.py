@@ -16,12 +16,15 @@ __all__ = ["Summary", "SummaryJson"]
 
 
 class Row:
-    """What a summary says of one function; times in microseconds."""
+    """What a summary says of one function; times in microseconds.
+
+    `unseen` are the calls that the scenario's capture does not have.
+    """
 
     def __init__(self, library: str, function: str) -> None:
         self.library = library
         self.function = function
-        self.calls = self.failed = self.total = self.longest = 0
+        self.calls = self.failed = self.total = self.longest = self.unseen = 0
 
     def count(self, calls: int, failures: int, total: int, longest: int) -> None:
         """Count some calls more."""
@@ -79,6 +82,7 @@ class Summary(Format):
             name, took = fields["function"], fields["us"]
             row = self._rows.setdefault(name, Row(fields["library"], name))
             row.count(1, failed(fields), took, took)
+            row.unseen += fields.get("unseen", False)
 
 
 _LINE = "{:>6} {:>11} {:>11} {:>11} {:>9} {:>9} {}"
@@ -89,7 +93,8 @@ _RULE = _LINE.format(*("-" * width for width in (6, 11, 11, 11, 9, 9, 32)))
 def _line(row: Row, total: int) -> str:
     share = 100 * row.total / total if total else 0.0
     times = (f"{share:.2f}", f"{row.total / 1e6:.6f}", f"{row.mean:.0f}", row.longest)
-    return _LINE.format(*times, row.calls, row.failed or "", row.function)
+    name = row.function + (f" [{row.unseen} not in the capture]" if row.unseen else "")
+    return _LINE.format(*times, row.calls, row.failed or "", name)
 
 
 class SummaryJson(Summary):
@@ -107,6 +112,7 @@ class SummaryJson(Summary):
                     "total_us": row.total,
                     "mean_us": row.mean,
                     "max_us": row.longest,
+                    **({"unseen": row.unseen} if row.unseen else {}),
                 }
             )
             + b"\n"

@@ -177,3 +177,13 @@ class TestScenario:
     def test_has_no_figure_that_nobody_knows(self) -> None:
         with pytest.raises(ScenarioError, match="no figure 'colour'"):
             made(gpu(name="Tesla T4", colour="green"))
+
+    def test_says_once_that_a_product_is_not_known(self) -> None:
+        facts = Facts("535.261.03", (gpu(name="NVIDIA X1"), gpu(name="NVIDIA X1")))
+        (note,) = scenario_of(facts).notes
+        assert "no 'NVIDIA X1'" in note.text
+
+    def test_numbers_the_modules_as_they_are_told(self) -> None:
+        boards = [gpu(name="NVIDIA H100 80GB HBM3", board__module_id=n) for n in (2, 4)]
+        plan = plan_of(made(*boards, gpu(name="NVIDIA H100 80GB HBM3")))
+        assert [device["board"]["module_id"] for device in plan["gpus"]] == [2, 4, 3]

@@ -233,8 +233,9 @@ MISTAKES = [
     ("name =", "a.toml:1: expected TOML, but: Invalid value"),
     (
         "x = 1",
-        "a.toml:1: x: no such key; known: change, clock, cuda_version, description, driver, "
-        "driver_version, environment, fault, gpu, kernel, loader, name, origin, sees, strict, user",
+        "a.toml:1: x: no such key; known: capture, change, clock, cuda_version, description, "
+        "driver, driver_version, environment, fault, gpu, kernel, loader, name, origin, sees, "
+        "strict, user",
     ),
     ("gpus = []", "a.toml:1: gpus: no such key; did you mean 'gpu'?"),
     ("[gpu]\nprofile = 't4'", "a.toml:1: gpu: expected tables under [[gpu]], found a table"),

@@ -59,6 +59,7 @@ SAMPLES = (
     clock = "60x"
     strict = true
     user = "unprivileged"
+    capture = "box.capture"
 
     [environment]
     CUDA_VISIBLE_DEVICES = "0,1"
@@ -270,6 +271,7 @@ def is_taken(text: str) -> bool:
 @pytest.fixture(autouse=True)
 def hooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "schema_hooks.py").write_text("def answer(call):\n    pass\n")
+    (tmp_path / "box.capture").write_text('{"nvemu":"capture","format":1}\n')
     monkeypatch.chdir(tmp_path)
 
 

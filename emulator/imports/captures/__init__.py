@@ -1,0 +1,1 @@
+"""Captures: their file format, what they answer, and the scenarios that replay them."""

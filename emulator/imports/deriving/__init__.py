@@ -1,0 +1,1 @@
+"""What the calls of a capture tell of the machine."""
