@@ -127,6 +127,13 @@ def oracle(session: nox.Session) -> None:
 
 
 @nox.session
+def fidelity(session: nox.Session) -> None:
+    """Print how many answers of each recorded machine nvemu's own machine gives, too."""
+    session.install("-e", ".[test]")
+    session.run("python", "tests/conformance/fidelity.py", *session.posargs)
+
+
+@nox.session
 def browser(session: nox.Session) -> None:
     """The page of `nvemu doctor --html` in headless Chromium (apt-get install chromium)."""
     session.install("-e", ".[test]")

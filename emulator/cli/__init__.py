@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from importlib import import_module
+from keyword import iskeyword
 
 import click
 
@@ -15,11 +16,14 @@ from .groups import Group
 __all__ = ["cli", "main"]
 
 COMMANDS = {
+    "compare": "Compare a recorded machine with what nvemu knows of its products.",
     "ctl": "Look at what running programs find, and change it.",
     "devices": "Show the GPUs that a program finds here through NVML and CUDA.",
     "doctor": "Say why a program did not find its GPU, or what is wrong here.",
     "fuzz": "Find scenarios that break a program, by drawing them.",
+    "import": "Make a scenario of what somebody wrote down of a machine.",
     "install": "Lay a machine with scripted GPUs out in a folder, for an image.",
+    "record": "Record this machine's driver and GPUs as a scenario.",
     "run": "Run a program on a machine with scripted GPUs.",
     "scenarios": "List, show, check and resolve scenarios.",
     "stubs": "Where the stub libraries are, to put on LD_LIBRARY_PATH by hand.",
@@ -31,6 +35,7 @@ COMMANDS = {
 MISTAKES = {
     "emulator.control": "JournalError",
     "emulator.doctor.syscalls": "StraceMissingError",
+    "emulator.recording.following": "CallerError",
     "emulator.scenario": "ScenarioError",
     "emulator.stubfiles": "StubsMissingError",
     "emulator.symbols": "SymbolsError",
@@ -50,7 +55,8 @@ class LazyGroup(Group):
         """The command of this name."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f".{cmd_name}", __name__).command
+        module = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        command: click.Command = import_module(f".{module}", __name__).command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

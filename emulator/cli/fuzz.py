@@ -6,12 +6,10 @@ import os
 import re
 import resource
 import shlex
-import signal
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -21,7 +19,7 @@ from rich.table import Table
 from ..machine import NEWEST
 from ..scenario import Scenario, load, names
 from ..testbed.program import ProgramError
-from .ending import end_like, leave_no_core, refuse
+from .ending import Ended, end_like, leave_no_core, refuse, signals_raise
 from .launching import replacement
 from .options import driver_option, gpus_option
 
@@ -29,13 +27,6 @@ if TYPE_CHECKING:
     from ..fuzzing import Finding, Fuzzer
 
 __all__ = ["command"]
-
-#: Signals that end a run, its programs first.
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class Ended(BaseException):
-    """A signal is to end nvemu; its number is the argument."""
 
 
 def statuses(ctx: click.Context, parameter: click.Parameter, value: str) -> frozenset[int]:
@@ -158,7 +149,7 @@ def command(  # noqa: PLR0913, PLR0917  (one for each option)
         fuzzer = fuzzing.Fuzzer(
             program, timeout=timeout, expected=expected, pattern=pattern, jobs=jobs
         )
-        with _signals_raise(), _hypothesis_elsewhere():
+        with signals_raise(), _hypothesis_elsewhere():
             played = list(_gallery(timeout, hostile)) if gallery else []
             played += fuzzing.draw(number, seed, **options) if number else []
             with _progress(len(played)) as progress:
@@ -190,26 +181,6 @@ def _gallery(timeout: float, hostile: bool) -> Iterator[Scenario]:
 
 
 # ---- while it runs
-
-
-@contextmanager
-def _signals_raise() -> Iterator[None]:
-    """Have the first signal that ends nvemu end its programs and remove their testbeds first."""
-
-    def end(number: int, frame: FrameType | None) -> NoReturn:
-        for name in before:
-            signal.signal(name, signal.SIG_IGN)
-        raise Ended(number)
-
-    ignored = [name for name in ENDING if signal.getsignal(name) is signal.SIG_IGN]
-    before = {name: signal.getsignal(name) for name in ENDING if name not in ignored}
-    for name in before:
-        signal.signal(name, end)
-    try:
-        yield
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
 
 
 def _end(number: int) -> NoReturn:

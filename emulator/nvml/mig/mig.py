@@ -105,6 +105,11 @@ def compute_instance_id(device: Partition) -> int:
     return check_mig_device(device).id
 
 
+@implements("nvmlDeviceIsMigDeviceHandle")
+def is_mig_device_handle(device: Device) -> bool:
+    return is_mig_device(device)
+
+
 def shared(profile: Profile) -> dict[str, int]:
     """The engines of a GPU instance, which its compute instances share."""
     return {
@@ -137,6 +142,5 @@ implements_each(
             (device.mig.max_instances or 0) if device.mig.current else 0
         ),
         "nvmlDeviceGetMigMode": lambda device: (device.mig.current, device.mig.pending),
-        "nvmlDeviceIsMigDeviceHandle": is_mig_device,
     }
 )
