@@ -1,0 +1,1 @@
+"""Machines in the format of DCGM's NVML injection, as captures."""

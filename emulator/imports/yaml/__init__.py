@@ -1,0 +1,1 @@
+"""YAML with the lines that it stands on."""
