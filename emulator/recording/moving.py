@@ -63,10 +63,14 @@ FIGURES = (
     *("accounting.*", "bar1.used", "capture.*", "clocks.event_*", "clocks.*.current", "encoder.*"),
     *("ecc.volatile*", "ecc.aggregate*", "ecc.sram_sources*", "fans*", "load*", "memory.used"),
     *("pci.current_*", "pci.errors*", "pci.replay_*", "pci.?x_*", "performance_state"),
-    *("power.*usage", "power.instant", "power.total_energy", "power.voltage", "processes"),
+    *("power.*usage", "power.*instant", "power.total_energy", "power.voltage", "processes"),
+    *("inforom.bbx_flush_*", "inforom.bbx_run_time"),
     *("protected_memory.used", "remapped_rows*", "retired_pages*", "temperature.gpu"),
     *("temperature.margin", "temperature.memory", "utilization*"),
 )
+
+#: Figures of a scenario's GPU that say who it is, and where in its chassis.
+IDENTITY_FIGURES = ("board.module_id", "fabric.cluster_uuid", "pdi", "platform.*")
 
 #: Functions whose answer is of a kind only where they are asked for it: a clock as it is now;
 #: PCI bus, device and domain (cuda.h).
@@ -89,5 +93,8 @@ def kind_of(function: str, figure: str, inputs: Mapping[str, Any]) -> str:
 
 
 def kind_of_figure(path: str) -> str:
-    """What a figure of a scenario's GPU is: `PLAIN` or `READING`."""
-    return READING if any(fnmatchcase(path, glob) for glob in FIGURES) else PLAIN
+    """What a figure of a scenario's GPU is: `PLAIN`, `READING` or `IDENTITY`."""
+    for kind, globs in ((READING, FIGURES), (IDENTITY, IDENTITY_FIGURES)):
+        if any(fnmatchcase(path, glob) for glob in globs):
+            return kind
+    return PLAIN

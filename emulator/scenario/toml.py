@@ -150,10 +150,12 @@ def _copies(copies: Any) -> Any:
 
 
 def _entries(struct: Struct, without: tuple[str, ...] = ()) -> Iterator[str]:
-    """Yield a line for each field that is not at its default."""
+    """Yield a line for each field that is not at its default, and for the driver: the default one
+    becomes another when nvemu learns of a newer."""
     for field in fields_of(type(struct)):
         value = getattr(struct, field.name)
-        if field.encode_name not in without and value not in (field.default, {}):
+        is_given = field.name == "driver" or value not in (field.default, {})
+        if is_given and field.encode_name not in without:
             yield f"{field.encode_name} = {_value(value)}"
 
 

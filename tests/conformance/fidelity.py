@@ -27,7 +27,7 @@ FOLDER = ROOT / "tests" / "captures"
 
 def shipped() -> list[Path]:
     """The recorded and published machines in the repository."""
-    return sorted(path for path in FOLDER.iterdir() if path.suffix in (SUFFIX, ".toml"))
+    return sorted(path for path in FOLDER.rglob("*") if path.suffix in (SUFFIX, ".toml"))
 
 
 def line(file: Path) -> str:

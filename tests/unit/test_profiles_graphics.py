@@ -42,7 +42,7 @@ PUBLISHED: dict[str, dict[str, Any]] = {
     "quadro-p2000": {
         "brand": "QUADRO",
         "memory.total": 5120 * MIB,
-        "memory.reserved": 66 * MIB,
+        "memory.reserved": 66 * MIB + MIB // 2,  # 66, of which what is free loses another one
         "clocks.graphics.application": 1075,
         "clocks.graphics.max_customer_boost": 1721,
         "power.min_limit": 75_000,

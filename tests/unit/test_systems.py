@@ -55,9 +55,15 @@ def test_a_wrong_name_is_told_the_nearest_one():
 GPUS = {
     "aws-g4dn-xlarge": (1, "Tesla T4"),
     "aws-g5-xlarge": (1, "NVIDIA A10G"),
+    "aws-g6e-2xlarge": (1, "NVIDIA L40S"),
+    "aws-p3-2xlarge": (1, "Tesla V100-SXM2-16GB"),
     "aws-p4d-24xlarge": (8, "NVIDIA A100-SXM4-40GB"),
     "aws-p5-48xlarge": (8, "NVIDIA H100 80GB HBM3"),
+    "aws-p6e-gb200-36xlarge": (4, "NVIDIA GB200"),
     "dgx-a100": (8, "NVIDIA A100-SXM4-80GB"),
+    "gcp-a2-highgpu-1g": (1, "NVIDIA A100-SXM4-40GB"),
+    "gb300-nvl72-tray": (4, "NVIDIA GB300"),
+    "gcp-g2-standard-8": (1, "NVIDIA L4"),
     "hgx-b200-8": (8, "NVIDIA B200"),
     "hgx-h100-8": (8, "NVIDIA H100 80GB HBM3"),
     "hgx-h200-8": (8, "NVIDIA H200"),
@@ -90,7 +96,8 @@ class TestBaseboards:
             assert {link.remote_type for link in device.nvlinks} == {"SWITCH"}
 
     def test_gpus_are_numbered_modules(self, name: str):
-        assert [d.board.module_id for d in machine(name).devices] == list(range(1, 9))
+        modules = [device.board.module_id for device in machine(name).devices]
+        assert sorted(modules) == list(range(1, 9))
 
     def test_half_of_the_gpus_are_nearer_to_either_socket(self, name: str):
         nodes = [device.topology.numa_node for device in machine(name).devices]
@@ -98,9 +105,23 @@ class TestBaseboards:
         assert len({*nodes}) == (4 if name == "dgx-a100" else 2)
 
 
-@pytest.mark.parametrize("name", [name for name in SYSTEMS if name.startswith("aws-")])
+@pytest.mark.parametrize("name", [name for name in SYSTEMS if name.startswith(("aws-", "gcp-"))])
 def test_a_cloud_passes_its_gpus_through(name: str):
     assert {d.virtualization_mode for d in machine(name).devices} == {"PASSTHROUGH"}
+
+
+@pytest.mark.parametrize("name", [name for name in SYSTEMS if name.startswith("aws-g")])
+def test_an_instance_of_ec2_sees_half_of_the_lanes_and_nothing_of_its_slot(name: str):
+    (device,) = machine(name).devices
+    assert (device.pci.current_width, device.pci.max_width) == (8, 16)
+    assert device.pci.host_max_generation is None
+
+
+@pytest.mark.parametrize("name", ["aws-p6e-gb200-36xlarge", "gb300-nvl72-tray"])
+def test_two_gpus_of_a_tray_are_near_either_processor(name: str):
+    devices = machine(name).devices
+    assert [device.topology.numa_node for device in devices] == [0, 0, 1, 1]
+    assert {link.remote for device in devices for link in device.nvlinks} == {"SWITCH"}
 
 
 def test_topology_through_nvml():
