@@ -145,10 +145,15 @@ class _Direct:
 def _check_loader(scenario: Scenario) -> None:
     damaged = [f"{library} is {copy.state}" for library, copy in damages(scenario.loader)]
     if damaged:
-        raise EmulationError(
+        problem = (
             f"{' and '.join(damaged)}: what the dynamic loader finds needs a process of its own; "
             "run the program in a Testbed, or under `nvemu run`"
         )
+        if scenario.capture is not None:
+            problem += (
+                f"; or write a scenario with capture = {scenario.capture!r} and no loader states"
+            )
+        raise EmulationError(problem)
 
 
 def _load(library: str, driver: str) -> None:

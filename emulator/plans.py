@@ -7,13 +7,11 @@ from functools import cache
 from typing import Any
 
 from . import scenario as scenarios
+from .imports.captures.naming import is_capture
 from .scenario import Scenario, ScenarioError, resolve
 from .vocabulary import handlers, vocabulary
 
 __all__ = ["find_scenario", "placed", "plan_of"]
-
-#: What a capture's file ends in.
-CAPTURES = ".capture"
 
 
 def find_scenario(scenario: Scenario | str | os.PathLike[str] | None) -> Scenario:
@@ -32,10 +30,10 @@ def find_scenario(scenario: Scenario | str | os.PathLike[str] | None) -> Scenari
         expected = "a Scenario, the name of a built-in one or the path of a file"
         raise ScenarioError(f"expected {expected}, found {scenario!r}")
     path = os.fspath(scenario)
-    if path.endswith(CAPTURES):
+    if is_capture(path):
         from .imports.captures.playing import scenario_of_file  # noqa: PLC0415  (few scenarios are one)
 
-        return scenario_of_file(path)
+        return scenario_of_file(path).scenario
     return scenarios.load(path)
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import signal
 import sys
-from importlib import import_module
-from keyword import iskeyword
 
 import click
 
 from ..version import __version__
 from .ending import refuse
-from .groups import Group
+from .groups import LazyGroup
 
 __all__ = ["cli", "main"]
 
@@ -44,28 +42,12 @@ MISTAKES = {
 }
 
 
-class LazyGroup(Group):
-    """Imports a command's module when the command is used: `nvemu run` starts often."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The commands' names."""
-        return sorted(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of this name."""
-        if cmd_name not in COMMANDS:
-            return None
-        module = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
-        command: click.Command = import_module(f".{module}", __name__).command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands in --help, without importing any."""
-        with formatter.section("Commands"):
-            formatter.write_dl(sorted(COMMANDS.items()))
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    lines=COMMANDS,
+    modules={"import": "import_"},  # a keyword
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="nvemu")
 def cli() -> None:
     """Scripted NVIDIA GPUs on machines that have none."""

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from ..imports.captures.format import is_capture, read
+from ..imports.captures.format import read
+from ..imports.captures.naming import is_capture
 from ..plans import find_scenario
 from ..recording.bare import compare_figures
 from ..recording.fidelity import compared, own_machine
@@ -39,8 +40,9 @@ def command(file: str, scenario: str | None, live: bool, form: str) -> int:
     The calls of CAPTURE (a file of `nvemu record` or `nvemu trace --capture`) are made again: of
     the same machine with the figures of nvemu's own profiles, or of --scenario, or, with --live, of
     the driver that is installed here. What is answered otherwise is listed, and the last line has
-    the fidelity figure. Readings that move on their own (temperatures, what is in use, counters)
-    and identities (UUIDs, serial numbers, bus ids) are counted apart.
+    the fidelity figure: how many of a hundred answers agree. Readings that move on their own
+    (temperatures, what is in use, counters) and identities (UUIDs, serial numbers, bus ids) are
+    counted apart, and what both sides refuse is not counted.
 
     CAPTURE may be a scenario's file (.toml), too: then each figure that it gives for a GPU is
     compared with what the GPU's profile has.
@@ -52,6 +54,8 @@ def command(file: str, scenario: str | None, live: bool, form: str) -> int:
     if not is_capture(file):
         return of_scenario(file, scenario is not None or live, form)
     capture = read(file)
+    for note in capture.notes:
+        click.echo(f"nvemu: {note}", err=True)
     machine = (
         None if live else own_machine(capture) if scenario is None else find_scenario(scenario)
     )

@@ -110,7 +110,7 @@ def run(
     with Relay() as relay, launch.testbed(trace=True, begun=True, watch=True) as testbed:
         evidence = examine(testbed, relay, program, timeout=timeout, with_strace=with_strace)
         verdict = judge(evidence)
-        return report(evidence, verdict, testbed.scenario.name, testbed.scenario.driver)
+        return report(evidence, verdict, testbed.scenario.name, testbed.scenario.reported_driver)
 
 
 @contextmanager

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from .ctl_show import table
-from .imported import output_option, write_scenario
+from .imported import facts_options, file_argument, scenario_from, write_scenario
 
 if TYPE_CHECKING:
     from ..imports.making import Imported
@@ -22,49 +23,47 @@ LIMIT = 60.0
 
 
 @click.command("nvidia-smi")
-@click.argument("file")
-@output_option
+@file_argument
+@facts_options
 @click.option(
     "--verify",
     metavar="PROGRAM",
     type=click.Path(exists=True, dir_okay=False),
-    help="An nvidia-smi, NVIDIA's own: what does it print under the scenario?",
+    help="NVIDIA's nvidia-smi, best of the same driver: what does it print under the scenario?",
 )
-def command(file: str, output: str | None, verify: str | None) -> int:
+def command(*, file: str, output: str | None, whole: bool, redact: bool, verify: str | None) -> int:
     """Make a scenario of what nvidia-smi printed.
 
-    FILE has the output of `nvidia-smi -q -x` or, with less in it, of `nvidia-smi -q`, as drivers
-    from 470 on print them, also with the text of a bug report around it; or the line with which
-    nvidia-smi failed. The scenario has that machine: its driver, GPUs, and all of their figures
-    that differ from what nvemu knows of the products. What was left out is told line by line.
+    FILE (- for the standard input) has the output of `nvidia-smi -q -x` or, with less in it, of
+    `nvidia-smi -q`, as drivers from 470 on print them, also with the text of a bug report around it
+    (nvidia-bug-report.log.gz); or the line with which nvidia-smi failed. The scenario has that
+    machine: its driver, GPUs, and all of their figures that differ from what nvemu knows of the
+    products. What was left out is told line by line.
 
     With --verify the fields are listed that the program prints otherwise under the scenario. The
     exit status is 1 where the reason of one is not known.
     """
-    from ..imports.making import scenario_of  # noqa: PLC0415  (--help needs none of it)
-    from ..imports.smi.reading import read  # noqa: PLC0415
-    from ..scenario import ScenarioError  # noqa: PLC0415
+    from ..imports.smi.reading import read  # noqa: PLC0415  (--help needs none of it)
 
-    try:
-        found = read(Path(file))
-        made = scenario_of(found.facts, Path(output or file).stem, **found.fields)
-    except ScenarioError as error:
-        error.file = error.file or file
-        raise
+    found = read(Path(file))
+    make = partial(scenario_from, found.facts, file, output, whole=whole, **found.fields)
+    made = make(redact=redact)
     write_scenario(made, output)
-    return _verified(found, made, verify) if verify else 0
+    if verify is None:
+        return 0
+    return _verified(found, make(redact=False) if redact else made, verify)
 
 
 def _verified(found: Output, made: Imported, program: str) -> int:
     """Compare with what a program prints under the scenario, and say so on stderr."""
     from ..imports.smi.differences import differences  # noqa: PLC0415
-    from ..imports.smi.reading import parse  # noqa: PLC0415
+    from ..imports.smi.reading import tree_of  # noqa: PLC0415
 
     printed = _printed(made, [program, *found.view])
     if found.tree is None:
         click.echo(f"nvemu: under the scenario it prints:\n{printed}", err=True)
         return 0
-    ours = parse(printed, program).tree
+    ours = tree_of(printed, program)
     if ours is None:
         lost = any(gpu.failure == "lost" for gpu in made.scenario.gpus)
         why = "a GPU is lost, so that no program that starts now gets that far" if lost else ""

@@ -106,7 +106,8 @@ def command(
 def install(folder: Path, scenario: Scenario, plan: dict[str, Any], force: bool) -> None:
     """Make the folder, or make it anew."""
     make_way(folder, force)
-    furnish(folder, scenario.driver, scenario.loader, root=folder)
+    version = scenario.reported_driver
+    furnish(folder, scenario.driver, scenario.loader, root=folder, version=version)
     for files in LOADED:
         for source in sorted(PACKAGE.glob(files)):
             target = folder / PACKAGE.name / source.relative_to(PACKAGE)

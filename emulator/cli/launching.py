@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from functools import wraps
@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
+from ..imports.captures.naming import is_capture
 from ..plans import find_scenario, plan_of
 from ..scenario import Gpu, Scenario, ScenarioError, parse_gpus
 from ..scenario.errors import unhandled_text
@@ -152,10 +153,21 @@ def choose(scenario: str | None, gpus: str | None, driver: str | None) -> Scenar
         changes["gpus"] = replacement(gpus)
     if driver is not None:
         changes["driver"] = driver
+        if scenario is not None and is_capture(scenario):
+            changes["loader"] = _without_symbols(found.loader)
     changed = found.but(**changes)
     if gpus is not None:
         check_devices(changed)
     return changed
+
+
+def _without_symbols(loader: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a capture's loader states holds for another driver: its functions are its own."""
+    return {
+        library: copies
+        for library, copies in loader.items()
+        if all(copy.state != "missing-symbols" for copy in copies)
+    }
 
 
 def replacement(gpus: str) -> tuple[Gpu, ...]:
@@ -170,10 +182,11 @@ def replacement(gpus: str) -> tuple[Gpu, ...]:
 
 
 def check_devices(changed: Scenario) -> None:
-    """Refuse GPUs that the scenario's faults and changes are not about."""
+    """Refuse GPUs that the scenario's faults, changes and capture are not about."""
     try:
         plan_of(changed)
     except ScenarioError as error:
-        if error.key[:1] in (("fault",), ("change",)) and error.key[-1] == "device":
+        about = error.key[:1] in (("fault",), ("change",)) and error.key[-1] == "device"
+        if about or error.key == ("capture",):
             error.problem += "; --gpus replaced the scenario's GPUs"
         raise

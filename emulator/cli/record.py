@@ -39,7 +39,8 @@ def command(file: str | None, redact: bool, force: bool, only_list: bool) -> Non
     the answers, which are then given to the same calls again. Send both along with a report: they
     hold UUIDs, serial numbers and the names of programs that use the GPUs, unless --redact.
 
-    A call that the driver does not survive, or does not come back from, is left out and named.
+    A call that the driver does not survive, or does not come back from in a minute, is left out and
+    named. After five that do not come back, no more are made.
     """
     if only_list:
         with tidied():

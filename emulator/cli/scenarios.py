@@ -11,6 +11,7 @@ from textwrap import wrap
 
 import click
 
+from ..imports.captures.naming import is_capture
 from ..machine import NEWEST
 from ..plans import find_scenario, plan_of
 from ..scenario import Scenario, ScenarioError, UnknownNameError, names
@@ -22,6 +23,7 @@ from ..scenario.profiles import written_figures
 from ..scenario.toml import dumps_table
 from ..vocabulary import vocabulary
 from .groups import Group
+from .imported import write_scenario
 from .options import driver_option
 
 __all__ = ["command"]
@@ -113,9 +115,16 @@ def row(name: str, text: str, columns: int) -> str:
 def show(name: str) -> None:
     """Print the TOML of a built-in scenario, system or GPU profile.
 
+    Of a capture's file, it is the scenario that replays it, to be changed in a file of one's own.
+
     Of a profile, these are the figures that [gpu.figures] of a scenario may change, with those
     that all GPUs of its architecture have in common.
     """
+    if is_capture(name):
+        from ..imports.captures.playing import scenario_of_file  # noqa: PLC0415  (few are captures)
+
+        write_scenario(scenario_of_file(name), None)
+        return
     known = names()
     scenarios = known.scenarios | known.systems
     if name not in scenarios and name not in known.profiles:
@@ -180,7 +189,9 @@ def resolve(scenario: str, driver: str | None) -> None:
 
 def under(scenario: Scenario, driver: str) -> Scenario:
     """The scenario with another driver; said on stderr where it asks for a certain one."""
-    if scenario.driver not in (driver, NEWEST):
+    if scenario.driver == driver:
+        return scenario
+    if scenario.driver != NEWEST:
         wanted = f"the scenario {scenario.name} wants driver {scenario.driver}"
         click.echo(f"nvemu: {wanted}; these libraries are of {driver}", err=True)
     return scenario.but(driver=driver)

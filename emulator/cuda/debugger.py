@@ -47,7 +47,7 @@ for _name, _code in ANSWERS.items():
 
 @implements("cudbgGetAPIVersion", anytime=True)
 def interface_version(cuda: Cuda, major: int, minor: int, rev: int) -> int:
-    version = INTERFACES.get(branch(cuda.machine.driver_version))
+    version = INTERFACES.get(branch(cuda.machine.driver))
     if version is None:
         return NOT_FOUND
     addresses = (major, minor, rev)
@@ -60,10 +60,10 @@ def interface_version(cuda: Cuda, major: int, minor: int, rev: int) -> int:
 
 @implements("cudbgGetAPI", anytime=True)
 def interface(cuda: Cuda, api: int) -> int:
-    has_one = branch(cuda.machine.driver_version) in INTERFACES
+    has_one = branch(cuda.machine.driver) in INTERFACES
     return INVALID_ARGS if has_one and api < NULL_PAGE else NOT_FOUND
 
 
 @implements("cudbgReportDriverApiError", "cudbgReportDriverInternalError", anytime=True)
 def report(cuda: Cuda) -> int:
-    return SUCCESS if branch(cuda.machine.driver_version) < REPORTS else UNKNOWN
+    return SUCCESS if branch(cuda.machine.driver) < REPORTS else UNKNOWN

@@ -30,7 +30,7 @@ def error_string(cuda: Cuda, error: int, p_str: int) -> None:
 
 def _is_known(cuda: Cuda, code: int) -> bool:
     """Which codes a driver knows is a matter of its version."""
-    lacking = _errors.LACKING.get(cuda.machine.driver_version, ())
+    lacking = _errors.LACKING.get(cuda.machine.driver, ())
     return code in _errors.TEXTS and code not in lacking
 
 

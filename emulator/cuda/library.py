@@ -123,7 +123,7 @@ class Cuda(Library, Parts):
         """The child of a process that used CUDA cannot."""
         if self.ready:
             self._init_code = status.NOT_INITIALIZED
-        elif self.asked and branch(self.machine.driver_version) >= FAILS_AFTER_FORK:
+        elif self.asked and branch(self.machine.driver) >= FAILS_AFTER_FORK:
             self._init_code = self._init_code or status.OPERATING_SYSTEM
         self.ready = False
         self.lock = RLock()
@@ -157,7 +157,7 @@ class Cuda(Library, Parts):
         row = ""
         for driver, changed in _before_init.CHECKS.items():
             row = changed.get(function, row)
-            if driver == self.machine.driver_version:
+            if driver == self.machine.driver:
                 break
         checks = (check.partition("~" if "~" in check else "=") for check in row.split())
         return [

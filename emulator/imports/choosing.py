@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from difflib import SequenceMatcher
+from functools import cache
 from math import log2
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..machine import DRIVERS, NEWEST
 from ..machine.drivers import branch
-from ..scenario import ScenarioError
+from ..machine.words import WORDS
+from ..scenario import ScenarioError, checks
 from ..scenario.profiles import Profile, profile, profiles
 from .facts import GpuFacts, Note
 
@@ -19,30 +21,71 @@ __all__ = ["Choice", "choose_driver", "choose_profile"]
 #: What stands in names beside the product; "NVIDIA" before each since 470.
 _MAKER = re.compile(r"\b(nvidia|geforce|tesla)\b|[^a-z0-9]")
 
+#: Words of names: of what shares its memory with a CPU, and of what a laptop has.
+_TEGRA = re.compile(r"\b(nvgpu|orin|thor|xavier|tegra)\b", re.IGNORECASE)
+_LAPTOP = re.compile(r"\blaptop\b|\bmax-q\b|\bmx\d|\d{3}m\b", re.IGNORECASE)
+
+
+class _Gpu(NamedTuple):
+    """What the nearest product is known by, as far as it is told."""
+
+    name: str | None
+    device_id: int | None
+    architecture: str | None
+    capability: tuple[int, ...] | None
+    brand: str | None
+    memory: int | None
+    power: int | None
+
+
+#: Where facts have that.
+_PATHS = (
+    ("name",),
+    ("pci", "device_id"),
+    ("architecture",),
+    ("compute_capability",),
+    ("brand",),
+    ("memory", "total"),
+    ("power", "default_limit"),
+)
+
 Choice = tuple[str, tuple[Note, ...]]
 
 
 def choose_profile(facts: GpuFacts) -> Choice:
     """The name of the profile to begin with, and a note where it is of another product.
 
-    A GPU is known by its PCI device id or its name. A product that the catalogue lacks begins with
-    the profile that comes nearest: by its architecture, then by the size of its memory.
+    A GPU is known by its name or its PCI device id. A product that the catalogue lacks begins with
+    the profile that comes nearest: by its chip, then by its brand, memory and power.
 
     Raises:
         ScenarioError: nothing that is told says what product it is.
     """
-    known = [profile(name) for name in profiles()]
-    name, device_id = facts.value("name"), facts.value("pci", "device_id")
-    if name is None and device_id is None:
+    gpu = _Gpu(*(_hashable(facts.value(*path)) for path in _PATHS))
+    if gpu.name is None and gpu.device_id is None:
         raise ScenarioError("expected a GPU's product name or its PCI device id, found neither")
-    alike = [each for each in known if _is(each, name, device_id)]
-    chosen = max(alike or known, key=_nearness(facts))
-    if alike:
-        return chosen.name, ()
+    chosen, is_known = _chosen(gpu)
+    if is_known:
+        return chosen, ()
     where = getattr(facts.find("name") or facts.find("pci", "device_id"), "where", "")
-    told = repr(name) if name else f"the device id {device_id:#010X}"
-    text = f"the catalogue has no {told}: what is not told is as with {chosen.name!r}"
-    return chosen.name, (Note(where, text),)
+    told = repr(gpu.name) if gpu.name else f"the device id 0x{gpu.device_id:08X}"
+    text = f"the catalogue has no {told}: what is not told is as with {chosen!r}"
+    return chosen, (Note(where, text),)
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+@cache  # GPUs of one product are looked at one by one, and more than once
+def _chosen(gpu: _Gpu) -> tuple[str, bool]:
+    """The nearest profile, and whether it is of the very product."""
+    known = [profile(name) for name in profiles()]
+    plain = _plain(gpu.name or "")
+    named = [each for each in known if plain and _plain(each.figures["name"]) == plain]
+    alike = [each for each in known if gpu.device_id and _device_id(each) == gpu.device_id]
+    nearest = max(named or alike or known, key=_nearness(gpu, known))
+    return nearest.name, bool(named or alike)
 
 
 def choose_driver(version: str, needed: int) -> Choice:
@@ -58,8 +101,7 @@ def choose_driver(version: str, needed: int) -> Choice:
     if not version:
         note = Note("", f"no driver version is told: it is {NEWEST}")
         return (NEWEST, (note,))
-    if not re.fullmatch(r"\d{3}(\.\d{1,4}){1,3}", version):
-        raise ScenarioError(f"expected a driver version such as '550.54.15', found {version!r}")
+    version = checks.version(version)
     able = [driver for driver in DRIVERS if branch(driver) >= needed]
     chosen = min(able, key=lambda driver: _distance(driver, version))
     if branch(chosen) == branch(version):
@@ -75,45 +117,61 @@ def _distance(driver: str, version: str) -> tuple[int, ...]:
     return (steps[0], int(here[0] < there[0]), *steps[1:])
 
 
-def _is(each: Profile, name: str | None, device_id: int | None) -> bool:
-    if name is not None and _plain(each.figures["name"]) == _plain(name):
-        return True
-    return bool(device_id) and each.figures["pci"]["device_id"] == device_id
-
-
-def _nearness(facts: GpuFacts) -> Callable[[Profile], tuple[float, ...]]:
-    told = facts.value
+def _nearness(gpu: _Gpu, known: list[Profile]) -> Callable[[Profile], tuple[float, ...]]:
+    """How near a profile comes to what is told of a GPU: the greater, the nearer."""
+    name, device_id = gpu.name or "", gpu.device_id or 0
+    architecture, capability = gpu.architecture, gpu.capability
+    if device_id and not capability:
+        capability, architecture = _chip(known, device_id, architecture)
 
     def nearness(each: Profile) -> tuple[float, ...]:
         figures = each.figures
+        likeness = SequenceMatcher(None, _plain(name), _plain(figures["name"])).ratio()
         return (
-            _same(told("name"), figures["name"]),
-            _same(told("pci", "device_id"), figures["pci"]["device_id"]),
-            _same(told("architecture"), figures["architecture"]),
-            _same(told("brand"), figures["brand"]),
-            _same(_pair(told("compute_capability")), _pair(figures["compute_capability"])),
-            -_apart(told("memory", "total"), figures["memory"]["total"]),
-            _likeness(told("name"), figures["name"]),
+            bool(_TEGRA.search(name)) == bool(_TEGRA.search(figures["name"])),
+            -_generations(architecture, figures["architecture"]),
+            0.0 if architecture or capability else likeness,
+            capability == tuple(figures["compute_capability"]),
+            gpu.brand == figures["brand"],
+            bool(_LAPTOP.search(name)) == bool(_LAPTOP.search(figures["name"])),
+            -_apart(gpu.memory, figures["memory"]["total"])
+            - _apart(gpu.power, figures["power"].get("default_limit")),
+            likeness,
+            -abs(_device_id(each) - device_id),
         )
 
     return nearness
 
 
-def _pair(value: Any) -> tuple[int, ...] | None:
-    return None if value is None else tuple(value)
+def _device_id(each: Profile) -> int:
+    found: int = each.figures["pci"]["device_id"]
+    return found
 
 
-def _same(told: Any, known: Any) -> float:
-    return float(told is not None and told == known)
+def _chip(
+    known: list[Profile], device_id: int, architecture: str | None
+) -> tuple[tuple[int, ...] | None, str]:
+    """Compute capability and architecture of the profile whose device id is the nearest: chips of
+    one kind have theirs in a row. Those that are older than all profiles have another."""
+    same = [each for each in known if each.figures["architecture"] == architecture]
+    nearest = min(same or known, key=lambda each: abs(_device_id(each) - device_id))
+    own = nearest.figures
+    is_older = device_id < min(filter(None, map(_device_id, known)))
+    capability = None if is_older else tuple(own["compute_capability"])
+    return capability, architecture or own["architecture"]
 
 
-def _apart(told: int | None, known: int) -> float:
-    """How far two sizes of memory are apart, in eighths of a doubling."""
-    return 0.0 if not told else round(abs(log2(told / known)) * 8)
+def _generations(told: str | None, known: str) -> float:
+    """How many generations of chips two architectures are apart."""
+    order = WORDS["Architecture"]
+    return 0.0 if told not in order else float(abs(order.index(told) - order.index(known)))
 
 
-def _likeness(told: str | None, known: str) -> float:
-    return 0.0 if told is None else SequenceMatcher(None, _plain(told), _plain(known)).ratio()
+def _apart(told: int | None, known: int | None) -> float:
+    """How far two sizes are apart, in eighths of a doubling."""
+    if not told or not known or told < 0:
+        return 0.0
+    return float(round(abs(log2(told / known)) * 8))
 
 
 def _plain(name: str) -> str:

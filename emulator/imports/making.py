@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from ..machine.changes import elements
 from ..machine.drivers import DRIVERS, cuda_version
 from ..scenario import Gpu, Scenario, ScenarioError
 from ..scenario.devices import devices
+from ..scenario.errors import within
 from ..scenario.profiles import profile
-from ..scenario.tree import PLACES, check
+from ..scenario.tree import PLACES
+from ..scenario.wiring import listed
 from .choosing import Choice, choose_driver, choose_profile
 from .facts import Facts, GpuFacts, Note, Told
+from .figures import IDENTITY, checked, may_lack
 
 __all__ = ["Difference", "Imported", "scenario_of"]
-
-#: What a scenario's GPU has as its own, not among its figures.
-_IDENTITY = ("name", "uuid", "serial", "pci_bus_id")
 
 
 class Difference(Struct, frozen=True):
@@ -59,6 +59,11 @@ def scenario_of(facts: Facts, name: str = "", *, whole: bool = False, **fields: 
     Raises:
         ScenarioError: what is told contradicts itself, or a GPU cannot be told at all.
     """
+    with _placing(facts):
+        return _scenario_of(facts, name, whole, fields)
+
+
+def _scenario_of(facts: Facts, name: str, whole: bool, fields: dict[str, Any]) -> Imported:
     choices = [choose_profile(gpu) for gpu in facts.gpus]
     names = [choice for choice, _ in choices]
     driver, notes = _driver(facts, names)
@@ -68,11 +73,11 @@ def scenario_of(facts: Facts, name: str = "", *, whole: bool = False, **fields: 
         driver=driver,
         driver_version=None if facts.driver in ("", driver) else facts.driver,
         cuda_version=None if facts.cuda in ("", _cuda(driver)) else facts.cuda,
-        gpus=[_bare(*each) for each in zip(names, facts.gpus, strict=True)],
+        gpus=list(map(_bare, names, facts.gpus, range(len(names)))),
         faults=facts.faults,
         **fields,
     )
-    rows = devices(bare)
+    rows = [{**row, "nvlinks": listed(row["nvlinks"])} for row in devices(bare)]
     differences = [
         Difference(index, told, ours)
         for index, (row, gpu) in enumerate(zip(rows, facts.gpus, strict=True))
@@ -95,6 +100,26 @@ def scenario_of(facts: Facts, name: str = "", *, whole: bool = False, **fields: 
     )
 
 
+@contextmanager
+def _placing(facts: Facts) -> Iterator[None]:
+    """Say where the source tells what a GPU cannot be or have."""
+    try:
+        yield
+    except ScenarioError as error:
+        if error.key[:1] == ("gpu",) and len(error.key) > 2:
+            index, *rest = error.key[1:]
+            path = tuple(rest[1:] if rest[0] == "figures" else rest)
+            told = next((each for each in facts.gpus[int(index)] if _about(each.path, path)), None)
+            if told is not None and told.where:
+                error.problem = f"{told.where}: {error.problem}"
+        raise
+
+
+def _about(path: tuple[str, ...], other: tuple[str | int, ...]) -> bool:
+    """Whether one path leads to a part of what the other leads to."""
+    return all(one == two for one, two in zip(path, other, strict=False))
+
+
 def _of(choices: list[Choice]) -> list[Note]:
     """The notes of choices; GPUs of one unknown product have one."""
     found = {note.text: note for _, notes in choices for note in notes}
@@ -110,20 +135,21 @@ def _driver(facts: Facts, names: list[str]) -> tuple[str, tuple[Note, ...]]:
     return choose_driver(facts.driver, needed)
 
 
-def _bare(name: str, facts: GpuFacts) -> Gpu:
+def _bare(name: str, facts: GpuFacts, index: int) -> Gpu:
     """A GPU of the profile with the identity that is told."""
     known = profile(name)
-    told = {part: facts.value(part) for part in _IDENTITY}
+    told = {part: facts.value(part) for part in IDENTITY}
     if told["name"] == known.figures["name"]:
         told["name"] = None
     has_none = facts.find("serial") is not None and told["serial"] is None
     if has_none and known.placement.serial_prefix is not None:
         told["serial"] = "N/A"
-    return Gpu(name, **told)
+    with within("gpu", index):
+        return Gpu(name, **told)
 
 
 def _figures(facts: GpuFacts) -> list[Told]:
-    return [told for told in facts if told.path[0] not in _IDENTITY]
+    return [told for told in facts if told.path[0] not in IDENTITY]
 
 
 # ---- what is told otherwise
@@ -140,32 +166,17 @@ def _held(row: Mapping[str, Any], told: Told) -> Any:
     """
     wanted = _checked(told)
     held = _values(row, told.path)
-    if _is_list(wanted, told):
+    if wanted == [] and not may_lack(told.path):  # a list that every product has: none is empty
         held = [each or [] for each in held]
     if held and all(_agree(each, wanted, told.step) for each in held):
         return AGREES
     return held[0] if held else None
 
 
-def _is_list(wanted: Any, told: Told) -> bool:
-    """Whether a figure is a list that every product has, so that none at all is an empty one; of
-    others, such as retired pages, an empty one is something else than none."""
-    if wanted != []:
-        return False
-    try:
-        _checked(replace(told, value=None))
-    except ScenarioError:
-        return True
-    return False
-
-
 def _checked(told: Told) -> Any:
     """The value that is told, as the machine takes it."""
-    table: Any = told.value
-    for part in reversed(told.path):
-        table = {part: table}
     try:
-        return _values(check(table), told.path)[0]
+        return checked(told.path, told.value)
     except ScenarioError as error:
         problem = f"{told.where}: {error.problem}" if told.where else error.problem
         raise ScenarioError(problem, key=error.key) from None
@@ -197,7 +208,7 @@ def _completed(gpu: Gpu, row: Mapping[str, Any], given: list[Told]) -> Gpu:
     figures: dict[str, Any] = {}
     for told in given:
         _put(figures, told, row)
-    fields = {name: getattr(gpu, name) for name in _IDENTITY}
+    fields = {name: getattr(gpu, name) for name in IDENTITY}
     return Gpu(gpu.profile, **fields, figures=figures)
 
 

@@ -21,7 +21,7 @@ from .captures.format import Call, Capture
 from .deriving.asked import is_name
 from .facts import Facts, GpuFacts, Note, Told
 
-__all__ = ["Redaction", "redact", "redact_facts"]
+__all__ = ["SEALED", "Redaction", "redact", "redact_facts"]
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -54,6 +54,7 @@ _FIELDS = {
 _OF_FUNCTION = {
     ("nvmlSystemGetProcessName", "name"): "process",
     ("nvmlDeviceGetHostname_v1", "value"): "host",
+    ("nvmlDeviceSetHostname_v1", "value"): "host",
     ("nvmlDeviceGetPdi", "value"): "pdi",
     ("nvmlUnitGetUnitInfo", "id"): "serial",
 }
@@ -67,12 +68,15 @@ _KEPT = frozenset(
     )
 )
 
-#: Functions whose answers identify a board as a whole: certificates, keys, sealed reports.
-_LEFT_OUT = frozenset(
+#: Functions whose answers identify a board or a host in a form that cannot be redacted:
+#: certificates, keys, sealed reports.
+SEALED = frozenset(
     (
         *("nvmlDeviceGetConfComputeGpuAttestationReport", "nvmlDeviceGetConfComputeGpuCertificate"),
-        *("nvmlDeviceGetNvlinkNvlePrivateInfo_v1", "nvmlDeviceGetPgpuMetadataString"),
-        *("nvmlGetVgpuCompatibility", "nvmlSystemGetCPER_v1", "nvmlDeviceReadWritePRM_v1"),
+        *("nvmlDeviceGetNvlinkNvlePrivateInfo_v1", "nvmlDeviceSetupNvlinkNvleEncryptionKey_v1"),
+        "nvmlDeviceGetPgpuMetadataString",
+        *("nvmlDeviceGetVgpuMetadata", "nvmlVgpuInstanceGetMetadata", "nvmlGetVgpuCompatibility"),
+        *("nvmlSystemGetCPER_v1", "nvmlDeviceReadWritePRM_v1"),
         *("cuIpcGetMemHandle", "cuIpcGetEventHandle", "cuMemPoolExportPointer"),
     )
 )
@@ -307,7 +311,7 @@ def _is_left_out(call: Call) -> bool:
     """Whether a call is one of a sealed answer, or for a UUID as bytes in a text's place."""
     if call.function == "nvmlDeviceGetHandleByUUIDV":
         return bool(call.inputs.get("uuid", {}).get("type") != UUID_AS_TEXT)
-    return call.function in _LEFT_OUT
+    return call.function in SEALED
 
 
 UUID_AS_TEXT = 1  # NVML_UUID_TYPE_ASCII

@@ -134,7 +134,7 @@ class Events:
     def _has(self, xid: int) -> bool:
         """Whether the machine's driver has an Xid."""
         return xid != XIDS["recovery_action"] or (
-            branch(self._machine.driver_version) >= RECOVERY_ACTIONS_SINCE
+            branch(self._machine.driver) >= RECOVERY_ACTIONS_SINCE
         )
 
     def _differences(self, device: Device) -> list[str]:

@@ -43,7 +43,8 @@ class Machine:
     """A machine with NVIDIA GPUs, built from a resolved plan and free to change afterwards.
 
     Attributes:
-        driver_version: for example "580.126.09".
+        driver: which of `DRIVERS` it behaves like, for example "550.163.01".
+        driver_version: what that says its version is: the same, or "550.54.15".
         cuda_version: 1000 x major + 10 x minor, for example 13000.
         nvml_version: for example "13.580.126.09".
         devices: the GPUs, in NVML's order (by PCI bus id, as the plan lists them).
@@ -71,6 +72,7 @@ class Machine:
         "clock",
         "cuda_version",
         "devices",
+        "driver",
         "driver_version",
         "exclusive",
         "folder",
@@ -91,7 +93,8 @@ class Machine:
             raise ValueError(f"plan of format {plan['format']!r}, expected {FORMAT}")
         self.lock = RLock()
         self.clock = Clock(**plan["clock"])
-        self.driver_version: str = plan["driver"]
+        self.driver: str = plan["driver"]
+        self.driver_version: str = plan["driver_version"]
         self.cuda_version: int = plan["cuda"]
         self.nvml_version = nvml_version(self.driver_version, self.cuda_version)
         self.devices = [Device(table) for table in gpu_tables(plan["gpus"])]

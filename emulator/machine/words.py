@@ -98,8 +98,8 @@ WORDS = {
     ),
     # NVML_DEVICE_ADDRESSING_MODE_*
     "AddressingMode": ("NONE", "HMM", "ATS"),
-    # NVML_COMPUTEMODE_*
-    "ComputeMode": ("DEFAULT", "EXCLUSIVE_THREAD", "PROHIBITED", "EXCLUSIVE_PROCESS"),
+    # NVML_COMPUTEMODE_*, less EXCLUSIVE_THREAD: "Support Removed" (nvml.h)
+    "ComputeMode": ("DEFAULT", "PROHIBITED", "EXCLUSIVE_PROCESS"),
     # NVML_CC_SYSTEM_ENVIRONMENT_*, in the order of their values
     "ConfidentialEnvironment": ("UNAVAILABLE", "SIM", "PROD"),
     # NVML_CC_SYSTEM_GPUS_CC_*, in the order of their values

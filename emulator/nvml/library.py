@@ -128,7 +128,7 @@ class Nvml(Library):
 
     def early_checks(self, function: str) -> Iterable[tuple[Sequence[str], str, int, bool]]:
         """The real 470 and 525 say their version only after an init, the real 535 to 555 always."""
-        if function == "nvmlSystemGetNVMLVersion" and branch(self.machine.driver_version) < 535:
+        if function == "nvmlSystemGetNVMLVersion" and branch(self.machine.driver) < 535:
             return (((), "=", status.UNINITIALIZED, False),)
         return ()
 

@@ -53,7 +53,7 @@ def export_table(nvml: Nvml, p_export_table_id: int) -> int:
 
 
 def make_table(nvml: Nvml) -> list[Any]:
-    release = branch(nvml.machine.driver_version)
+    release = branch(nvml.machine.driver)
     size = SIZES.get(release, LATER_SIZE)
     puts = slots_of(release)
     callbacks = [Slot(answer(nvml, slot, puts.get(slot))) for slot in range(1, size // 8)]

@@ -80,7 +80,7 @@ def shutdown(nvml: Nvml) -> None:
 def error_string(nvml: Nvml, result: int) -> int:
     """The address of a text that stays where it is, as clients never free it."""
     since, text = TEXTS[result] if result < len(TEXTS) else (0, UNKNOWN_TEXT)
-    if branch(nvml.machine.driver_version) < since:
+    if branch(nvml.machine.driver) < since:
         text = UNKNOWN_TEXT
     if text not in _buffers:
         _buffers[text] = ctypes.create_string_buffer(text.encode())

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from ..imports.figures import IDENTITY
 from ..scenario import Gpu, Scenario
 from ..scenario.devices import devices
 from .comparing import Tally
@@ -27,9 +28,6 @@ CHOSEN: tuple[tuple[str, ...], ...] = (
     ("power", "limit"),
     ("topology",),
 )
-
-#: What a GPU is called and found by.
-IDENTITY = ("name", "uuid", "serial", "pci_bus_id")
 
 
 class FigureDifference(Struct, frozen=True):

@@ -7,14 +7,12 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from ..api import Api, Function
+from ..imports.deriving.asked import INITS
 from ..vocabulary import apis
 from .handles import NamedHandles
 from .memory import MORE, NEWEST, Arguments
 
 __all__ = ["Answer", "Client"]
-
-#: What lets a library begin its work; a call with a handle is made behind one.
-INITS = {"nvml": "nvmlInit_v2", "cuda": "cuInit"}
 
 Inputs = Mapping[str, Any]
 
@@ -73,7 +71,7 @@ class Client:
             raise LookupError(f"there is no {name}")
         api = self._apis[library]
         function = api.find(name)
-        if name == INITS[library]:
+        if name == INITS[library][0]:
             self._begun.add(library)
         version = NEWEST
         more = 1
@@ -98,8 +96,9 @@ class Client:
 
     def begin(self, library: str) -> None:
         """Initialise a library once, whatever comes of it."""
-        if library not in self._begun and self.has(library, INITS[library]):
-            self.call(library, INITS[library], {"Flags": 0} if library == "cuda" else {})
+        init = INITS[library][0]  # a call with a handle is made behind it
+        if library not in self._begun and self.has(library, init):
+            self.call(library, init, {"Flags": 0} if library == "cuda" else {})
 
     def _target(self, api: Api, function: Function) -> Any:
         target = getattr(self._loaded[api.name], function.name)

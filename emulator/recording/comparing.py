@@ -27,6 +27,9 @@ FIELD_BITS = {
 #: What is different, in the order in which it is shown.
 CODE, VALUE, MISSING = "code", "value", "missing"
 
+#: The kind of an answer that is none, on both sides.
+REFUSAL = "refusal"
+
 
 class Tally(Struct):
     """How many answers there are of a kind, and how many of them agree."""
@@ -53,7 +56,7 @@ class Difference(Struct, frozen=True):
             function or the device is not there.
         library: "nvml" or "cuda".
         function: its C name.
-        figure: the output, with fields behind dots; empty for a status.
+        figure: the output, with fields behind dots; empty for the status of a call.
         inputs: what was asked with.
         recorded: the value, or the name of the status, of the capture.
         found: what was answered in its place; None where nothing was.
@@ -71,16 +74,20 @@ class Difference(Struct, frozen=True):
 class Comparison(Struct, frozen=True):
     """What came of comparing a capture.
 
-    An answer is the status of a call that failed, or one figure that a call put out.
+    An answer is one figure that a call put out, or a refusal (the status of a call, or of a field,
+    that failed) that is not ours, too. A refusal that is ours counts nothing: a library that can do
+    nothing has them all.
 
     Attributes:
         tallies: "answer", "reading", "identity" -> how many agree; readings move on their own, and
             identities differ between any two machines, so that they are counted apart.
+        refusals: how many there are on both sides.
         differences: of the first kind, in the order of the calls.
         skipped: functions in the capture that were not called, and how often they are in it.
     """
 
     tallies: dict[str, Tally]
+    refusals: int
     differences: tuple[Difference, ...]
     skipped: dict[str, int]
 
@@ -88,6 +95,20 @@ class Comparison(Struct, frozen=True):
     def percent(self) -> float:
         """The fidelity figure: how many of a hundred answers agree."""
         return self.tallies[PLAIN].percent
+
+
+class Part(Struct, frozen=True):
+    """What has a status of its own: a call, or a field that it was asked for.
+
+    Attributes:
+        place: of a field, "values." and its name in nvml.h and its scope; of a call, nothing.
+        code: the status.
+        outputs: what was put out.
+    """
+
+    place: str
+    code: int
+    outputs: Mapping[str, Any]
 
 
 def compare(
@@ -102,54 +123,56 @@ def compare(
     """
     answers = {key_of(call): call for call in found}
     tallies = {kind: Tally() for kind in (PLAIN, READING, IDENTITY)}
+    refusals = 0
     differences: list[Difference] = []
     for call in recorded:
-        for figure, difference in _compared(call, answers.get(key_of(call))):
-            # Whether a reading can be had at all is an answer.
-            kind = kind_of(call.function, figure, call.inputs) if figure else PLAIN
+        for kind, difference in _compared(call, answers.get(key_of(call))):
+            if kind == REFUSAL:
+                refusals += 1
+                continue
             tallies[kind].count(difference is None)
             if difference is not None and kind == PLAIN:
                 differences.append(difference)
-    return Comparison(tallies, tuple(differences), dict(Counter(skipped)))
+    return Comparison(tallies, refusals, tuple(differences), dict(Counter(skipped)))
 
 
 def _compared(call: Call, answer: Call | None) -> Iterator[tuple[str, Difference | None]]:
-    """Each answer of a call: its figure, and how ours differs."""
+    """Each answer of a call: its kind, and how ours differs."""
 
     def differs(kind: str, figure: str, recorded: Any, found: Any) -> Difference:
         return Difference(kind, call.library, call.function, figure, call.inputs, recorded, found)
 
     name = apis()[call.library].status_name
-    if answer is None:
-        yield "", differs(MISSING, "", name(call.code), None)
-    elif call.code != answer.code:
-        yield "", differs(CODE, "", name(call.code), name(answer.code))
-    elif not call.outputs:
-        yield "", None
-    else:
-        ours = dict(figures(answer))
-        for figure, value in figures(call):
-            same = figure in ours and value == ours[figure]
-            found = ours.get(figure)
-            yield figure, None if same else differs(VALUE, figure, value, found)
+    ours = {} if answer is None else {part.place: part for part in _parts(answer)}
+    for part in _parts(call):
+        other = ours.get(part.place)
+        # Whether a reading can be had at all is an answer.
+        if other is None:
+            yield PLAIN, differs(MISSING, part.place, name(part.code), None)
+        elif part.code != other.code:
+            yield PLAIN, differs(CODE, part.place, name(part.code), name(other.code))
+        elif part.code:
+            yield REFUSAL, None
+        elif not part.outputs:
+            yield PLAIN, None
+        else:
+            told = dict(_figures(other.outputs, part.place))
+            for figure, value in _figures(part.outputs, part.place):
+                same = figure in told and value == told[figure]
+                kind = kind_of(call.function, figure, call.inputs)
+                yield kind, None if same else differs(VALUE, figure, value, told.get(figure))
 
 
-def figures(call: Call) -> Iterator[tuple[str, Any]]:
-    """The figures that a call put out, by name."""
+def _parts(call: Call) -> Iterator[Part]:
+    """A call; one for many fields is in parts, if it succeeded."""
     outputs = call.outputs or {}
-    if call.function == "nvmlDeviceGetFieldValues":
-        outputs = {"values": dict(_field_values(outputs.get("values", ())))}
-    return _figures(outputs)
-
-
-def _field_values(values: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
-    """Each field by its name in nvml.h and its scope: its status, and its value if it has one."""
-    for value in values:
+    if call.function != "nvmlDeviceGetFieldValues" or call.code:
+        yield Part("", call.code, outputs)
+        return
+    for value in outputs.get("values", ()):
         name = _field_names().get(value["fieldId"], str(value["fieldId"]))
-        told = {"nvmlReturn": value["nvmlReturn"]}
-        if not value["nvmlReturn"]:
-            told |= {"valueType": value["valueType"], "value": _number(value)}
-        yield f"{name}[{value['scopeId']}]", told
+        told = {"valueType": value["valueType"], "value": _number(value)}
+        yield Part(f"values.{name}[{value['scopeId']}]", value["nvmlReturn"], told)
 
 
 def _number(value: Mapping[str, Any]) -> Any:

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from ..testbed import Testbed
 from ..testbed.program import signal_name
-from .caller import LIST, MAKE
+from .caller import DONE, LIST, MAKE
 from .calls import Question
 
 __all__ = ["Caller", "CallerError", "Fatal"]
@@ -25,6 +25,10 @@ __all__ = ["Caller", "CallerError", "Fatal"]
 SECONDS = 60.0  # that a call may take: the first one may have to wake eight GPUs up
 GRACE = 2.0  # that a child has to go
 CRASHES = 3  # of one function, after which it is not called any more
+HANGS = 5  # of all functions, after which none is: a driver that hangs takes a minute each time
+
+#: What a process says on stderr whose calls cannot all be written down (`emulator.runtime.trace`).
+LOST = "nvemu: the trace "
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -48,6 +52,20 @@ class Fatal(Struct, frozen=True):
         return f"{self.text} {self.ending}"
 
 
+class Stop(Struct, frozen=True):
+    """How the process that makes calls ended before its time.
+
+    Attributes:
+        number: of the call that it was at.
+        function: what it called last; empty if it called nothing.
+        ending: what became of it.
+    """
+
+    number: int
+    function: str
+    ending: str
+
+
 class Caller:
     """Makes calls in the processes of a testbed.
 
@@ -63,6 +81,7 @@ class Caller:
         self._testbed = testbed
         self._seconds = seconds
         self._avoided: set[str] = set()
+        self._hangs = 0
         self.fatal: list[Fatal] = []
 
     def questions(self) -> list[Question]:
@@ -72,8 +91,10 @@ class Caller:
             CallerError: it cannot be found out.
         """
         with tempfile.NamedTemporaryFile(prefix="nvemu-calls-") as file:
-            while said := self._run(LIST, Path(file.name), 0):
-                self._avoid(*said)
+            while stop := self._run(LIST, Path(file.name), 0):
+                self._avoid(stop)
+                if self._hangs >= HANGS:
+                    raise CallerError(f"the driver hangs: {self.fatal[-1]}, as others before")
             return msgspec.json.decode(Path(file.name).read_bytes(), type=list[Question])
 
     def make(self, calls: Sequence[Question]) -> None:
@@ -86,34 +107,42 @@ class Caller:
         begin = 0
         with tempfile.NamedTemporaryFile(prefix="nvemu-calls-") as file:
             Path(file.name).write_bytes(msgspec.json.encode(calls))
-            while said := self._run(MAKE, Path(file.name), begin):
-                number, function, ending = said
-                call = calls[number]
-                begin = number
-                if function != call.function:  # one that had to be made before it
-                    self._avoid(number, function, ending)
-                    continue
-                self.fatal.append(Fatal(call.text, ending))
-                crashes[function] += 1
-                if crashes[function] == CRASHES:
-                    self._avoided.add(function)
-                begin += 1
+            while stop := self._run(MAKE, Path(file.name), begin):
+                begin = stop.number
+                call = calls[begin]
+                if stop.function != call.function:  # one that had to be made before it
+                    self._avoid(stop)
+                else:
+                    self.fatal.append(Fatal(call.text, stop.ending))
+                    crashes[call.function] += 1
+                    if crashes[call.function] == CRASHES:
+                        self._avoided.add(call.function)
+                    begin += 1
+                if self._hangs >= HANGS and begin < len(calls):
+                    number = len(calls) - begin
+                    self.fatal.append(Fatal(f"{number} more calls", "were not made: they may hang"))
+                    return
 
-    def _avoid(self, number: int, function: str, ending: str) -> None:
+    def _avoid(self, stop: Stop) -> None:
         """Go on without a function; CallerError where it was none that ended the process."""
-        if not function or function in self._avoided:
-            raise CallerError(f"the process that makes the calls {ending}")
-        self._avoided.add(function)
-        self.fatal.append(Fatal(function, ending))
+        if not stop.function or stop.function in self._avoided:
+            raise CallerError(f"the calls cannot be made: what makes them {stop.ending}")
+        self._avoided.add(stop.function)
+        self.fatal.append(Fatal(stop.function, stop.ending))
 
-    def _run(self, mode: str, file: Path, begin: int) -> tuple[int, str, str] | None:
-        """Run the program; None if it came to its end. Else which call it was at, the function that
-        it called last (empty if it called none), and how it ended."""
+    def _run(self, mode: str, file: Path, begin: int) -> Stop | None:
+        """Run the program; None if it did all that it was to.
+
+        Raises:
+            CallerError: the calls that it made are not all in the trace.
+        """
         reading, writing = os.pipe()
         arguments = [mode, str(file), str(writing), str(begin), ",".join(sorted(self._avoided))]
         # Without this folder on its path: it may have a module of any name.
         command = [sys.executable, "-P", "-m", f"{__package__}.caller", *arguments]
-        with os.fdopen(reading, "rb", buffering=0) as pipe, tempfile.TemporaryFile() as said:
+        # In memory: what is wrong may be that the disk is full.
+        said = os.fdopen(os.memfd_create("said"), "w+b")
+        with os.fdopen(reading, "rb", buffering=0) as pipe, said:
             try:
                 child = subprocess.Popen(
                     command,
@@ -130,12 +159,17 @@ class Caller:
                 last, timed_out = _follow(pipe.fileno(), self._seconds)
             finally:
                 status = _end(child, at_once=timed_out)
-            if status == 0:
-                return None
             said.seek(0)
-            number, _, function = last.partition(" ")
-            ending = _ending(status, timed_out, self._seconds, said.read())
-            return int(number or begin), function, ending
+            words = said.read().decode("utf-8", "replace").splitlines()
+        lost = next((line for line in words if line.startswith(LOST)), "")
+        if lost:
+            raise CallerError(lost.removeprefix("nvemu: "))
+        if last == DONE:
+            return None
+        number, _, function = last.partition(" ")
+        hung = timed_out or status is None
+        self._hangs += hung
+        return Stop(int(number or begin), function, _ending(status, hung, self._seconds, words))
 
     def _environment(self) -> dict[str, str]:
         """The testbed's, in which CUDA sees all GPUs, numbered as NVML does."""
@@ -168,10 +202,9 @@ def _end(child: subprocess.Popen[bytes], at_once: bool) -> int | None:
     return None  # it waits inside the kernel
 
 
-def _ending(status: int | None, timed_out: bool, seconds: float, said: bytes) -> str:
-    if timed_out or status is None:
+def _ending(status: int | None, hung: bool, seconds: float, said: Sequence[str]) -> str:
+    if hung or status is None:
         return f"did not come back in {seconds:g} s"
     if status < 0:
         return f"was ended by {signal_name(-status)}"
-    lines = said.decode("utf-8", "replace").strip().splitlines()
-    return f"ended its process with status {status}" + (f": {lines[-1]}" if lines else "")
+    return f"ended its process with status {status}" + (f": {said[-1]}" if said else "")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
+from ..imports.deriving.processes import LISTS
 from ..nvml import _constants as constants
 from .client import Client
 
@@ -67,10 +68,9 @@ class FoundMachine:
     def processes(self, device: str) -> list[int]:
         """The ids of processes that run on a device."""
         found: dict[int, None] = {}
-        for kind in ("Compute", "Graphics", "MPSCompute"):
-            name = f"nvmlDeviceGet{kind}RunningProcesses"
-            for version in ("_v3", "_v2", ""):
-                listed = self.ask(name + version, "infos", device=device)
+        for functions in LISTS.values():
+            for name in functions:
+                listed = self.ask(name, "infos", device=device)
                 if listed is not None:
                     found |= dict.fromkeys(info.pid for info in listed)
                     break

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import Any
 
 __all__ = ["IDENTITY", "PLAIN", "READING", "kind_of", "kind_of_figure"]
@@ -19,7 +20,9 @@ READINGS = (
     *("nvmlDeviceGetClockInfo.*", "*CurrentClockFreqs.*", "*AdaptiveClock*.*"),
     *("*CurrentClocks*Reasons.*", "*ViolationStatus.*", "*CurrPcieLink*.*", "*PcieSpeed.*"),
     *("*PcieThroughput.*", "*PcieReplayCounter.*", "*UtilizationRates.*", "*.utilization"),
-    *("*Samples.*", "*EncoderStats.*", "*FBCStats.*", "*EncoderSessions.*", "*FBCSessions.*"),
+    *("*.samplingPeriodUs", "*EncoderCapacity.*", "*.utilizationSamples", "*SchedulerLog*"),
+    *("*Samples.*", "*Samples_v1.*", "*EncoderStats.*", "*EncoderSessions.*", "*FBCStats.*"),
+    "*FBCSessions.*",
     *("*NvLinkUtilizationCounter.*", "*NvLinkErrorCounter.*", "*GpuUptime*", "*BBXTimeData*"),
     # what is in use
     *("*MemoryInfo*.used", "*MemoryInfo*.free", "*BAR1MemoryInfo.*.bar1Used"),
@@ -30,13 +33,15 @@ READINGS = (
     "*.timeStamp",
     # what a board has suffered
     *("*MemoryErrorCounter.*", "*DetailedEccErrors.*", "*TotalEccErrors.*"),
-    *("*SramEccErrorStatus.*", "*RetiredPages*", "*RemappedRows.*", "*BankRemapperStatus*"),
+    *("*SramEccErrorStatus.*", "*RetiredPages*", "*RemappedRows*", "*BankRemapperStatus*"),
+    *("*RowRemapperHistogram.*", "*RepairStatus.*"),
     # of all that, what nvmlDeviceGetFieldValues gives by number
     *("*.FI_DEV_ECC_?BE_*.value", "*.FI_DEV_RETIRED_*.value", "*.FI_DEV_REMAPPED_*.value"),
     *("*.FI_DEV_NVLINK_*ERROR*.value", "*.FI_DEV_NVLINK_*COUNT_*.value", "*.FI_DEV_*ENERGY*.value"),
     *("*.FI_DEV_NVLINK_*BANDWIDTH*.value", "*.FI_DEV_NVLINK_THROUGHPUT*.value"),
     *("*.FI_DEV_NVLINK_ECC_*.value", "*.FI_DEV_PERF_POLICY_*.value", "*.FI_DEV_*_MARGIN*.value"),
-    *("*.FI_DEV_MEMORY_TEMP*.value", "*.FI_DEV_POWER_AVERAGE*.value"),
+    *("*.FI_DEV_GPU_TEMP*.value", "*.FI_DEV_MEMORY_TEMP*.value", "*.FI_DEV_*BANK_REMAP*.value"),
+    *("*.FI_DEV_NVLINK_PLR_*.value", "*.FI_DEV_MMA_STALL_*.value", "*.FI_DEV_POWER_AVERAGE*.value"),
     *("*.FI_DEV_POWER_INSTANT*.value", "*.FI_DEV_PCIE_COUNT_*.value"),
     *("*.FI_DEV_PCIE_REPLAY_*.value", "*.FI_DEV_PCIE_L0_TO_*.value"),
     *("*.FI_DEV_CLOCKS_EVENT_REASON_*.value", "*.FI_DEV_C2C_LINK_ERROR_*.value"),
@@ -54,13 +59,15 @@ IDENTITIES = (
     ),
     *("*GetPCIBusId.*", "*BoardId.*", "*MinorNumber.*", "*GpuInstanceId.*", "*Pdi.*", "*Luid.*"),
     *("*PlatformInfo.*", "*InforomConfigurationChecksum.*", "*MdevUUID.*", "*VmID.*"),
-    *("*IrqNum.*", "*CpuAffinity*", "*MemoryAffinity.*", "*NumaNodeId.*", "*ModuleId.*"),
+    *("*Hostname*", "*IrqNum.*", "*CpuAffinity*", "*MemoryAffinity.*", "*NumaNodeId.*"),
+    "*ModuleId.*",
 )
 
 
 #: Figures of a scenario's GPU that move on their own, or that a board suffers.
 FIGURES = (
-    *("accounting.*", "bar1.used", "capture.*", "clocks.event_*", "clocks.*.current", "encoder.*"),
+    *("accounting.ended", "bar1.used", "capture.*", "clocks.event_*", "clocks.*.current"),
+    *("clocks.adaptive", "ecc.*_repair_pending", "ecc.threshold_exceeded", "encoder.*"),
     *("ecc.volatile*", "ecc.aggregate*", "ecc.sram_sources*", "fans*", "load*", "memory.used"),
     *("pci.current_*", "pci.errors*", "pci.replay_*", "pci.?x_*", "performance_state"),
     *("power.*usage", "power.*instant", "power.total_energy", "power.voltage", "processes"),
@@ -86,15 +93,24 @@ def kind_of(function: str, figure: str, inputs: Mapping[str, Any]) -> str:
     if function in BY_INPUT:
         name, kinds = BY_INPUT[function]
         return kinds.get(inputs[name], PLAIN)
-    for kind, globs in ((READING, READINGS), (IDENTITY, IDENTITIES)):
-        if any(fnmatchcase(f"{function}.{figure}", glob) for glob in globs):
-            return kind
-    return PLAIN
+    return _kind("call", f"{function}.{figure}")
 
 
 def kind_of_figure(path: str) -> str:
     """What a figure of a scenario's GPU is: `PLAIN`, `READING` or `IDENTITY`."""
-    for kind, globs in ((READING, FIGURES), (IDENTITY, IDENTITY_FIGURES)):
-        if any(fnmatchcase(path, glob) for glob in globs):
+    return _kind("scenario", path)
+
+
+#: Whose figures -> what they are, and those that are so; all others are `PLAIN`.
+KINDS = {
+    "call": {READING: READINGS, IDENTITY: IDENTITIES},
+    "scenario": {READING: FIGURES, IDENTITY: IDENTITY_FIGURES},
+}
+
+
+@cache  # a capture of 16 GPUs has 70,000 figures, and 1,500 names for them
+def _kind(whose: str, name: str) -> str:
+    for kind, globs in KINDS[whose].items():
+        if any(fnmatchcase(name, glob) for glob in globs):
             return kind
     return PLAIN

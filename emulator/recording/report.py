@@ -42,12 +42,13 @@ def as_text(comparison: Comparison, fatal: Sequence[Fatal] = ()) -> str:
 
 
 def summary(comparison: Comparison) -> str:
-    """`fidelity 97.4 %: 1202 of 1234 answers agree; of 88 readings 40, of 12 identities 3`."""
-    tallies = comparison.tallies
+    """`fidelity 97.4 %: 1202 of 1234 answers agree, beside 380 refusals; of 88 readings 40, of 12
+    identities 3`."""
+    answers, readings, identities = (comparison.tallies[k] for k in (PLAIN, READING, IDENTITY))
     return (
-        f"fidelity {percent(tallies[PLAIN].percent)}: {_of(tallies[PLAIN], 'answers')} agree; "
-        f"of {tallies[READING].all} readings {tallies[READING].agree}, "
-        f"of {tallies[IDENTITY].all} identities {tallies[IDENTITY].agree}"
+        f"fidelity {percent(comparison.percent)}: {_of(answers, 'answers')} agree, "
+        f"beside {comparison.refusals} refusals; of {readings.all} readings {readings.agree}, "
+        f"of {identities.all} identities {identities.agree}"
     )
 
 
@@ -61,6 +62,7 @@ def as_json(comparison: Comparison, fatal: Sequence[Fatal] = ()) -> str:
     data = {
         "fidelity": comparison.percent,
         "answers": comparison.tallies,
+        "refusals": comparison.refusals,
         "differences": comparison.differences,
         "not_compared": comparison.skipped,
         "did_not_come_back": [str(each) for each in fatal],
@@ -108,7 +110,7 @@ def _grouped(rows: Iterable[Difference]) -> list[Group]:
     for row in rows:
         key = (row.function, row.figure, shown(row.recorded), shown(row.found))
         groups.setdefault(key, []).append(row)
-    return sorted(groups.values(), key=lambda group: group[0].function)
+    return sorted(groups.values(), key=lambda group: (group[0].function, -len(group)))
 
 
 def _line(group: Group) -> str:

@@ -1,8 +1,7 @@
 """Which functions a recording calls: those that answer and change nothing.
 
-All whose names say that they get something, less those that are named here with the reason why, and
-a few that answer under other names. A function that is handed what only other calls make (a
-context, an event set) is not called either: see `calls`.
+All that ask, by their names, less those that are named here with the reason why. A function that is
+handed what only other calls make (a context, an event set) is not called either: see `calls`.
 """
 
 from __future__ import annotations
@@ -11,40 +10,22 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
 from ..api import Api, Function
+from ..imports.captures.answers import asking
+from ..imports.deriving.asked import INITS
+from ..imports.redaction import SEALED
 from ..runtime.exact import lengths
-from ..vocabulary import apis, vocabulary
+from ..vocabulary import apis
 
-__all__ = ["FIRST", "asked", "candidates", "reason_against"]
-
-#: What is called before all else, by library: it says whether there is a driver at all.
-FIRST: Mapping[str, tuple[str, ...]] = {
-    "nvml": ("nvmlInit_v2", "nvmlInit", "nvmlInitWithFlags"),
-    "cuda": ("cuInit",),
-}
-
-#: What answers and changes nothing though its name does not begin so.
-QUERIES: Mapping[str, tuple[str, ...]] = {
-    "nvml": (
-        *("nvmlDeviceIsMigDeviceHandle", "nvmlDeviceOnSameBoard"),
-        *("nvmlGpmQueryDeviceSupport", "nvmlGpmQueryIfStreamingEnabled"),
-    ),
-    "cuda": (
-        *("cuDeviceCanAccessPeer", "cuDeviceComputeCapability"),
-        *("cuDeviceTotalMem", "cuDeviceTotalMem_v2"),
-    ),
-}
+__all__ = ["asked", "candidates", "reason_against"]
 
 NO_CONTEXT = "is about the calling thread's context, and a recording makes none"
 DRAWING = "is about what a program draws with"
-IDENTIFIES = "says which board or host this is, in a form that cannot be redacted"
 
 #: Functions, and why they are not called.
 UNSAFE: Mapping[str, str] = {
+    **dict.fromkeys(sorted(SEALED), "says which board or host this is, and cannot be redacted"),
     "nvmlDeviceGetConfComputeGpuAttestationReport": "has the GPU sign a report",
-    "nvmlDeviceGetConfComputeGpuCertificate": IDENTIFIES,
-    "nvmlDeviceGetPgpuMetadataString": IDENTIFIES,
-    "nvmlDeviceGetVgpuMetadata": IDENTIFIES,
-    "nvmlVgpuInstanceGetMetadata": IDENTIFIES,
+    "nvmlDeviceValidateInforom": "has the checksums of the board's flash computed",
     "cuCheckpoint*": "is about another process's checkpoint",
     "cuCoredump*": "is about the dumps of this process",
     "cuCtx*": NO_CONTEXT,
@@ -61,8 +42,8 @@ UNSAFE: Mapping[str, str] = {
 
 def candidates(library: str) -> list[str]:
     """The functions that answer and change nothing, as far as their names say; inits first."""
-    found = {*vocabulary().groups["getters"][library], *QUERIES[library]}
-    return [*FIRST[library], *sorted(found)]
+    # An init says whether there is a driver at all.
+    return [*INITS[library], *sorted(asking(library))]
 
 
 def reason_against(library: str, name: str) -> str:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ..imports.captures.format import SUFFIX, Call, Capture, dumps
+from ..imports.captures.format import Call, Capture, dumps
+from ..imports.captures.naming import SUFFIX
 from ..imports.captures.playing import scenario_of_capture
-from ..imports.redaction import redact as redacted
+from ..imports.redaction import Redaction
 from ..scenario import ScenarioError, toml
 from ..testbed import Testbed
 from ..testbed.capturing import header_of
-from ..testbed.replacing import write
+from ..testbed.replacing import write_all
 from .recorder import Recording, record
 
 __all__ = ["Saved", "captured", "files_of", "save"]
@@ -44,12 +46,18 @@ def files_of(name: str) -> tuple[Path, Path]:
     """The files of the scenario and of the capture that a name stands for.
 
     Raises:
-        ScenarioError: it is no name of a scenario's file.
+        ScenarioError: it is no name of a scenario's file, or they cannot be written there.
     """
     path = Path(name)
     if path.suffix != ".toml" or not path.stem:
         raise ScenarioError(f"expected the name of a file that ends in .toml, found {name!r}")
-    return path, path.with_suffix(SUFFIX)
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+        raise ScenarioError(f"expected a folder that can be written to, found {str(path.parent)!r}")
+    files = path, path.with_suffix(SUFFIX)
+    for file in files:
+        if file.is_dir():
+            raise ScenarioError(f"expected a file or nothing at {str(file)!r}, found a folder")
+    return files
 
 
 def captured(testbed: Testbed, recording: Recording) -> Capture:
@@ -70,12 +78,12 @@ def save(testbed: Testbed, scenario: Path, capture: Path, redact: bool) -> Saved
     """
     recording = record(testbed)
     made = captured(testbed, recording)
-    if redact:
-        made = redacted(made)
+    redaction = Redaction() if redact else None
+    made = redaction.capture(made) if redaction else made
+    fatal = [f"left out: {each}" for each in recording.fatal]
     imported = scenario_of_capture(made, capture.name, scenario.stem)
     text = toml.dumps(imported.scenario)
-    write(capture, dumps(made))
-    write(scenario, text)
+    write_all({capture: dumps(made), scenario: text})
     return Saved(
         capture=capture,
         driver=made.header.driver,
@@ -83,7 +91,7 @@ def save(testbed: Testbed, scenario: Path, capture: Path, redact: bool) -> Saved
         calls=len(made.calls),
         remarks=(
             *(real.remark for real in testbed.real or () if real.remark),
-            *(f"{each}: it is left out" for each in recording.fatal),
+            *(map(redaction.text, fatal) if redaction else fatal),
             *map(str, imported.notes),
         ),
     )

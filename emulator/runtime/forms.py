@@ -108,10 +108,19 @@ def reader(api: Api, spelling: str) -> Optional[Read]:
     element, dimensions, _ = c_array(spelling)
     if element == "char":
         return _char_reader(len(dimensions))
-    read = struct_reader(api, element) if api.types.is_struct(element) else None
+    read: Optional[Read] = None
+    if api.types.is_struct(element):
+        read = struct_reader(api, element)
+    elif api.types.resolve(element) in ("float", "double"):
+        read = _number
     for _ in dimensions:
         read = _array_reader(read)
     return read
+
+
+def _number(value: float) -> Any:
+    """Infinity, and what is no number, as text: JSON has neither."""
+    return value if value - value == 0 else repr(value)
 
 
 def _char_reader(dimensions: int) -> Read:

@@ -41,25 +41,33 @@ class HandedOverError(Exception):
 
 
 class Answers:
-    """What was recorded for the same inputs, in its order."""
+    """What was recorded for the same inputs, in its order; of threads each takes another one."""
 
-    __slots__ = ("_place", "_rows")
+    __slots__ = ("_last", "_left")
 
     def __init__(self) -> None:
-        self._rows: list[Any] = []
-        self._place = 0
+        self._left: list[Any] = []
+        self._last: Any = None
 
     def add(self, row: Any) -> None:
         """Put an answer behind the others."""
-        self._rows.append(row)
+        self._left.append(row)
 
-    def now(self) -> Any:
+    def begin(self) -> None:
+        """All have been added: the next one is to be at the end."""
+        self._last = self._left[-1]
+        self._left.reverse()
+
+    def take(self) -> Any:
         """The answer to the next call."""
-        return self._rows[self._place]
+        try:
+            return self._left.pop()
+        except IndexError:
+            return self._last
 
-    def advance(self) -> None:
-        """The next call has been answered."""
-        self._place = min(self._place + 1, len(self._rows) - 1)
+    def put_back(self, row: Any) -> None:
+        """The answer that was taken is still to be given."""
+        self._left.append(row)
 
 
 class Replay:
@@ -118,6 +126,8 @@ class Replayed:
             self._known(asked).add((code, out))
             if self._list and out is not None:
                 self._add_elements(asked, out)
+        for answers in self._answers.values():
+            answers.begin()
         self.bound = Refiller(library, function, self._give).bind()
 
     def _known(self, asked: Any) -> Answers:
@@ -137,16 +147,15 @@ class Replayed:
         answers = self._answers.get(_frozen(asked))
         if answers is None:
             return self._composed(call, asked)
-        code, out = answers.now()
+        row = answers.take()
+        code, out = row
         if code:
-            answers.advance()
             self._library.failed_with(self._function.name, code)
             raise ApiError(code)
         if out is None or not self._is_whole(call, out):
-            answers.advance()
             raise HandedOverError
-        if self._has_room(call, out):
-            answers.advance()
+        if not self._has_room(call, out):
+            answers.put_back(row)
         return self._as_c(call, out)
 
     def _composed(self, call: Call, asked: dict[str, Any]) -> Any:
@@ -157,10 +166,7 @@ class Replayed:
         ]
         if not found or None in found or len(self._outputs) != 1:
             raise UnseenError
-        elements = []
-        for answers in filter(None, found):
-            elements.append(answers.now())
-            answers.advance()
+        elements = [answers.take() for answers in filter(None, found)]
         return self._as_c(call, {self._list: elements})
 
     def _is_whole(self, call: Call, out: dict[str, Any]) -> bool:

@@ -23,8 +23,12 @@ if TYPE_CHECKING:
 
 __all__ = ["UNTOLD", "leads_to_address", "take_in", "take_out"]
 
-#: What means nothing in another process.
+#: What means nothing in another process, or has no form in a capture.
 UNTOLD: Any = object()
+
+#: A UUID as text or, if its `type` says so (nvml.h, NVML_UUID_TYPE_BINARY), as bytes in its place.
+UUID = "nvmlUUID_t"
+BINARY_UUID = 2
 
 
 def leads_to_address(api: Api, parameter: Parameter) -> bool:
@@ -47,14 +51,15 @@ def take_in(api: Api, parameter: Parameter) -> Optional[Take]:
         return _question_taker(api, parameter)
     if parameter.type == "void" or is_address(api, parameter.type):
         return lambda call, word: UNTOLD
-    if leads_to_address(api, parameter):
-        return _following(api, parameter, lambda found: _without_address(api, found))
+    if parameter.type == UUID or leads_to_address(api, parameter):
+        return _following(api, parameter, lambda found: _if_told(api, found))
     return _taker(api, parameter)
 
 
-def _without_address(api: Api, found: Any) -> Any:
-    """A client's struct that has room for addresses, and none there."""
-    if holds_address(api, found):
+def _if_told(api: Api, found: Any) -> Any:
+    """A client's struct that has room for addresses or bytes of a UUID, and none there."""
+    is_binary = api.types.resolve(UUID) == type(found).__name__ and found.type == BINARY_UUID
+    if is_binary or holds_address(api, found):
         return UNTOLD
     return struct_reader(api, type(found).__name__)(found)
 

@@ -62,9 +62,9 @@ UUID = re.compile(f"GPU-{_HEX}{{8}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{
 BUS_ID = re.compile(f"(?:({_HEX}{{4}}|{_HEX}{{8}}):)?({_HEX}{{2}}):({_HEX}{{2}})(?:\\.0)?")
 
 #: A branch and what comes behind it; NVML has room for 80 characters, a release has 10 or so.
-VERSION = re.compile(r"\d{3}(\.\d{1,4}){1,3}")
+VERSION = re.compile(r"\d{3}(\.\d{1,4}){1,3}", re.ASCII)
 
-CUDA_VERSION = re.compile(r"[1-9]\d?\.\d")
+CUDA_VERSION = re.compile(r"[1-9]\d?\.\d", re.ASCII)
 
 #: A machine is built for each process; this many devices still start at once.
 MOST_GPUS = 256

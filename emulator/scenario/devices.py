@@ -117,7 +117,7 @@ def _product(gpu: Gpu, driver: str) -> Profile:
 
 def _figures(gpu: Gpu, product: Profile, scenario: Scenario) -> dict[str, Any]:
     driver = scenario.driver
-    gsp = _gsp(product.placement, scenario.driver_version or driver)
+    gsp = _gsp(product.placement, scenario.reported_driver)
     figures = merge(product.under(driver), {"gsp": gsp})
     given = _given(gpu)
     with within("figures"):

@@ -79,8 +79,9 @@ def _amount(value: object, kind: str) -> int | None:
     return int(amount) if amount.denominator == 1 else None
 
 
-#: Kind -> the unit that people read it in, where that is not the machine's.
-_READ_IN = {"bytes": ("MiB", 1 << 20, 1), "milliwatts": ("W", 1000, 1000)}
+#: Kind -> the unit that people read it in, where that is not the machine's: how many of the
+#: machine's it is, and how many digits a fraction of it may have.
+_READ_IN = {"bytes": ("MiB", 1 << 20, 0), "milliwatts": ("W", 1000, 3)}
 
 
 def write_quantity(amount: int, kind: str) -> int | str:
@@ -90,5 +91,8 @@ def write_quantity(amount: int, kind: str) -> int | str:
     """
     if kind not in _READ_IN or amount == 0:
         return amount
-    unit, factor, parts = _READ_IN[kind]
-    return amount if amount * parts % factor else f"{amount / factor:.10g} {unit}"
+    unit, factor, digits = _READ_IN[kind]
+    whole, rest = divmod(amount, factor)
+    if not rest:
+        return f"{whole} {unit}"
+    return f"{whole}.{rest:0{digits}d}".rstrip("0") + f" {unit}" if digits else amount

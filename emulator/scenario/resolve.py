@@ -1,7 +1,7 @@
 """From a scenario to its plan: the flat JSON that code inside a foreign process reads.
 
-    {"format": 2, "name": ..., "driver": "580.126.09", "cuda": 13000, "strict": false,
-     "user": null,
+    {"format": 2, "name": ..., "driver": "580.126.09", "driver_version": "580.126.09",
+     "cuda": 13000, "strict": false, "user": null,
      "clock": {"rate": 1.0},
      "gpus": [{"index": 0, "name": ..., "memory": {"total": ...}, ...}],
      "faults": [{"name": "fault[0]", "library": "nvml", "functions": [...],
@@ -55,7 +55,8 @@ def resolve(scenario: Scenario, vocabulary: Vocabulary) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "name": scenario.name,
-        "driver": scenario.driver_version or scenario.driver,
+        "driver": scenario.driver,
+        "driver_version": scenario.reported_driver,
         "cuda": _cuda(scenario),
         "strict": scenario.strict,
         "user": scenario.user,

@@ -246,12 +246,21 @@ class Scenario(Struct, frozen=True, repr_omit_defaults=True, forbid_unknown_fiel
         for name, kind in rows:
             force_setattr(self, name, fields.members(getattr(self, name), kind, name))
 
+    @property
+    def reported_driver(self) -> str:
+        """What the driver says its version is."""
+        return self.driver_version or self.driver
+
     def but(self, **fields: Any) -> Scenario:
         """Return the same scenario, of the same file, with some fields, by Python name, replaced.
+
+        Another driver has versions of its own.
 
         Raises:
             ScenarioError: a value is of the wrong type or out of range.
         """
+        if "driver" in fields:
+            fields = {"driver_version": None, "cuda_version": None, **fields}
         made = replace(self, **fields)
         source = self.__dict__.get("source")
         if source is not None:

@@ -10,7 +10,7 @@ from .checks import bus_address
 from .errors import ScenarioError, UnknownNameError
 from .profiles import Links, Placement
 
-__all__ = ["join", "wired"]
+__all__ = ["join", "listed", "wired"]
 
 Address = tuple[int, int, int]
 
@@ -52,6 +52,14 @@ def _rows(placement: Placement, links: Links, address: Address) -> list[dict[str
         return [{} for _ in range(links.count)]
     leads = links.mesh[places.index(address[1:])]
     return [{} if place < 0 else {"board": (address[0], *places[place])} for place in leads]
+
+
+def listed(table: dict[str, Any] | list[Any]) -> list[dict[str, Any]]:
+    """A plan's table of a GPU's links as a scenario lists them: a row each that says all of it."""
+    if isinstance(table, list):
+        return table
+    links: list[dict[str, Any]] = table.get("links", [])
+    return [{"version": table["version"], "speed": table["speed"], **link} for link in links]
 
 
 def join(devices: list[dict[str, Any]]) -> None:

@@ -173,6 +173,10 @@ def save(scenario: Scenario, path: Path, comments: Sequence[str] = ()) -> None:
         OSError: the file cannot be written.
     """
     lines = [f"# {_printable(comment)}" for comment in comments]
+    if scenario.capture is not None:
+        from ..imports.captures.playing import capture_of  # noqa: PLC0415  (few scenarios have one)
+
+        scenario = scenario.but(capture=capture_of(scenario))
     if not scenario.name:
         lines.append('name = ""')  # else it is named after the file, and its UUIDs are others
     text = "\n".join([*lines, dumps(scenario)])

@@ -24,7 +24,7 @@ def header_of(testbed: Testbed, made: str = "trace") -> Header:
     """
     if testbed.real is None:
         scenario = testbed.scenario
-        driver, libraries = scenario.driver_version or scenario.driver, _of_scenario(scenario)
+        driver, libraries = scenario.reported_driver, _of_scenario(scenario)
     else:
         driver = next((real.version for real in testbed.real if real.version), "")
         libraries = {

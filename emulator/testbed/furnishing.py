@@ -34,18 +34,20 @@ def furnish(
     states: libraries.States = MappingProxyType({}),
     root: Path = PACKAGE.parent,
     real: Sequence[RealLibrary] | None = None,
+    version: str = "",
 ) -> None:
-    """Put the libraries of a driver version and the boot file into a testbed's folder.
+    """Put the libraries of a driver and the boot file into a testbed's folder.
 
     What is there already is replaced piece by piece, each in one step: programs may be using it,
     and another process may be doing the same.
 
     Args:
         folder: the testbed's, which exists.
-        driver: the driver version.
+        driver: whose libraries they are.
         states: a scenario's loader states, checked.
         root: the folder that programs load the package `emulator` from.
-        real: the libraries to stand in front of, in place of those of the driver version.
+        real: the libraries to stand in front of, in place of the driver's.
+        version: what the driver says its version is, if not that.
 
     Raises:
         TestbedError: programs could not load libraries from this folder.
@@ -55,7 +57,7 @@ def furnish(
     if real is not None:
         lay_out_real(folder, real)
     else:
-        libraries.lay_out(folder, driver, states)
+        libraries.lay_out(folder, driver, states, version)
 
 
 def write_plan(path: Path, plan: dict[str, Any], paths: Mapping[str, Path | None]) -> None:

@@ -5,9 +5,9 @@
     lib.1/
 
 A library has three names, as NVIDIA installs them: libcuda.so -> libcuda.so.1 -> the file itself,
-libcuda.so.<driver>. What is broken about a copy is the file; the links to it are as they should be,
-also where there is none ("broken-symlink"). Only an absent library has no link either. A copy with
-an older driver's functions has the file name of the scenario's driver.
+libcuda.so.<version>. What is broken about a copy is the file; the links to it are as they should
+be, also where there is none ("broken-symlink"). Only an absent library has no link either. The
+version is what the scenario's driver says, also of a copy with an older driver's functions.
 
 Whether the dynamic loader then says what the scenario means depends on the system too: see
 ``loading``.
@@ -74,10 +74,16 @@ def _folders(folder: Path, number: int) -> list[Path]:
     return [*(folder / f"lib.{n}" for n in range(number - 1)), folder / "lib"]
 
 
-def lay_out(folder: Path, driver: str, states: States) -> None:
-    """Make the libraries of a driver version in a testbed's folder.
+def lay_out(folder: Path, driver: str, states: States, version: str = "") -> None:
+    """Make the libraries of a driver in a testbed's folder.
 
     What is there already is replaced piece by piece, each in one step.
+
+    Args:
+        folder: the testbed's, which exists.
+        driver: whose libraries they are.
+        states: a scenario's loader states, checked.
+        version: what the driver says its version is, if not that.
     """
     path = search_path(folder, states)
     for place in path:
@@ -85,26 +91,23 @@ def lay_out(folder: Path, driver: str, states: States) -> None:
     for library in SONAMES:
         entries = states.get(library, (PRESENT,))
         for place, copy in zip(path[-len(entries) :], entries, strict=True):
-            _put(place, library, driver, copy)
+            if copy.state == "absent":
+                continue
+            make = _CONTENTS.get(copy.state)
+            content = make and make(library, driver, copy)
+            file = put(place, library, version or driver, content)
+            if copy.state == "unreadable":
+                file.chmod(0)
 
 
-def _put(place: Path, library: str, driver: str, copy: Loader) -> None:
-    if copy.state == "absent":
-        return
-    make = _CONTENTS.get(copy.state)
-    file = put(place, library, driver, make and make(library, driver, copy))
-    if copy.state == "unreadable":
-        file.chmod(0)
-
-
-def put(place: Path, library: str, driver: str, content: bytes | None) -> Path:
+def put(place: Path, library: str, version: str, content: bytes | None) -> Path:
     """Put a library of this content into a folder, under all of its names; None makes the links to
     it alone. Gives the file."""
     soname = SONAMES[library]
     base = soname.removesuffix(".1")
     # The file is a copy of the stub, as real as a driver's: some programs resolve the links and
     # open what is behind.
-    file = place / f"{base}.{driver}"
+    file = place / f"{base}.{version}"
     if content is not None:
         write(file, content, mode=0o755)
     link(place / soname, file.name)

@@ -138,7 +138,13 @@ class Testbed:
         self.folder = Path(tempfile.mkdtemp(prefix=launcher.PREFIX)).absolute()  # 0700
         self._kept = launcher.hold(self.folder)
         try:
-            furnish(self.folder, self.scenario.driver, self.scenario.loader, real=self.real)
+            furnish(
+                self.folder,
+                self.scenario.driver,
+                self.scenario.loader,
+                real=self.real,
+                version=self.scenario.reported_driver,
+            )
             self._check_unreadable()
             paths = {"trace": self.trace_file if self.traced else None}
             paths["unhandled"] = self.folder / "unhandled" if self.scenario.strict else None

@@ -128,7 +128,7 @@ class EmulatedGpus(Control):
         return None
 
     def __repr__(self) -> str:
-        return f"<EmulatedGpus: {self.scenario.name or 'unnamed'}, {self.scenario.driver}>"
+        return f"<EmulatedGpus: {self.scenario.name or 'unnamed'}, {self.scenario.reported_driver}>"
 
     # ---- in this process
 
@@ -255,7 +255,7 @@ class EmulatedGpus(Control):
     def report(self) -> str:
         """What a reader of a failed test wants to know: the scenario and the last calls."""
         name = self.scenario.name or "unnamed"
-        lines = [f"scenario {name}, driver {self.scenario.driver}"]
+        lines = [f"scenario {name}, driver {self.scenario.reported_driver}"]
         if self._here is None:
             lines.append(self.problem() or f"not played in this process: {self.apart}")
         else:

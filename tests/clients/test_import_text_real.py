@@ -15,9 +15,9 @@ import pytest
 from test_nvidia_smi import DRIVERS, FOLDER, pytestmark
 
 from emulator import Gpu, Scenario, Testbed
-from emulator.imports.smi.texttree import text_tree
-from emulator.imports.smi.tree import Node
-from emulator.imports.smi.xmltree import xml_tree
+from emulator.imports.smi.trees.texttree import text_tree
+from emulator.imports.smi.trees.tree import Node
+from emulator.imports.smi.trees.xmltree import xml_tree
 from emulator.machine.drivers import branch
 from emulator.scenario import names
 from emulator.scenario.profiles import profile

@@ -14,7 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from emulator.imports.captures.format import SUFFIX, read  # noqa: E402
+from emulator.imports.captures.format import read  # noqa: E402
+from emulator.imports.captures.naming import SUFFIX  # noqa: E402
 from emulator.plans import find_scenario  # noqa: E402
 from emulator.recording.bare import compare_figures  # noqa: E402
 from emulator.recording.fidelity import compared, own_machine  # noqa: E402

@@ -9,11 +9,11 @@ from typing import Any
 
 from emulator import strategies as nv
 from emulator.api import Api, Function, Parameter
-from emulator.imports.captures.answers import ASKING
+from emulator.imports.captures.answers import asking
 from emulator.machine import NEWEST
 from emulator.runtime.exact import is_plain, lengths
 from emulator.symbols import exported
-from emulator.vocabulary import apis, handlers, vocabulary
+from emulator.vocabulary import apis, handlers
 
 ROOM = 512  # elements of each list
 MOST = 12  # calls of one function
@@ -42,11 +42,11 @@ def getters(library: str) -> list[str]:
     """The functions whose recorded answers are replayed, as far as they are exported and have a
     handler."""
     known = exported(library, NEWEST)
-    api, asking = apis()[library], vocabulary().groups["getters"][library]
+    api, asks = apis()[library], asking(library)
     return [
         name
         for name in handlers()[library]
-        if name in known and (name in asking or name in ASKING) and is_plain(api, api.find(name))
+        if name in known and name in asks and is_plain(api, api.find(name))
     ]
 
 

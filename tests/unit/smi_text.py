@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from xml.sax.saxutils import escape
 
-from emulator.imports.smi.texttree import text_tree
-from emulator.imports.smi.tree import Node
+from emulator.imports.smi.trees.texttree import text_tree
+from emulator.imports.smi.trees.tree import Node
 
 __all__ = ["LOG", "log_in_xml"]
 

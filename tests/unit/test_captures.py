@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from emulator.cli.launching import choose
 from emulator.imports.captures.format import (
     Call,
     Capture,
@@ -98,6 +99,10 @@ def test_functions_that_nvemu_does_not_know_are_passed_over_with_a_note() -> Non
         (call(code=0, out={"temp": 1 << 64}), "out.temp: expected an integer"),
         (call(code=0, out={"device": "GPU-0"}), "answers in, found 'device'"),
         (
+            call(library="cuda", function="cuTexRefSetMipmapLevelBias", **{"in": {"bias": [1]}}),
+            "in.bias: expected a number, found [1]",
+        ),
+        (
             call(function="nvmlDeviceGetMemoryInfo", out={"memory": {"totl": 1}}),
             "out.memory: no field 'totl'; did you mean 'total'?",
         ),
@@ -114,7 +119,7 @@ def test_a_damaged_one_is_refused_with_the_line(data: bytes, said: str) -> None:
     assert str(caught.value).startswith("box.capture:")
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.data())
 def test_a_damaged_one_is_never_half_read(data: st.DataObject) -> None:
     """Any bytes of it may be others, or missing."""
@@ -154,9 +159,36 @@ class TestPlaces:
     def test_a_capture_stands_beside_the_scenario_that_names_it(self, tmp_path: Path) -> None:
         (tmp_path / "box.capture").write_bytes(GOOD)
         box = tmp_path / "box.toml"
-        box.write_text('capture = "box.capture"\n')
+        box.write_text('capture = "box.capture"\n[[gpu]]\nprofile = "t4"\n')
         answers = plan_of(find_scenario(box))["answers"]
         assert answers["nvml"]["nvmlDeviceGetFanSpeed"] == [[{"device": "GPU-0"}, 3, None]]
+
+    def test_a_scenario_of_fewer_gpus_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "box.capture").write_bytes(GOOD)
+        box = tmp_path / "box.toml"
+        box.write_text('name = "box"\ncapture = "box.capture"\n')
+        said = r"box\.toml:2: capture: expected a GPU for each .*, 1 or more; found 0; `nvemu"
+        with pytest.raises(ScenarioError, match=said):
+            plan_of(find_scenario(box))
+
+    def test_another_driver_has_functions_of_its_own(self, tmp_path: Path) -> None:
+        """What the recorded one lacked may not be there at all."""
+        file = tmp_path / "box.capture"
+        lacking = ("nvmlDeviceGetFanControlPolicy_v2",)
+        header = Header("550.163.01", {"nvml": Table("550.163.01", lacking)})
+        file.write_bytes(dumps(Capture(header, CALLS[:4])))
+        assert [copy.symbols for copy in choose(str(file), None, None).loader["nvml"]] == [lacking]
+        chosen = choose(str(file), None, "470.256.02")
+        assert chosen.loader.keys() == {"cuda"}
+        assert plan_of(chosen)["driver"] == "470.256.02"
+
+    def test_fewer_gpus_in_its_place_are_refused(self, tmp_path: Path) -> None:
+        file = tmp_path / "box.capture"
+        other = Call("nvml", "nvmlDeviceGetFanSpeed", {"device": "GPU-1"}, 3)
+        file.write_bytes(dumps(Capture(Header("550.163.01"), (other,))))
+        assert plan_of(choose(str(file), "t4:2", None))["answers"]
+        with pytest.raises(ScenarioError, match=r"found 1; .*; --gpus replaced"):
+            choose(str(file), "t4", None)
 
     def test_a_damaged_capture_is_named_itself(self, tmp_path: Path) -> None:
         (tmp_path / "box.capture").write_bytes(GOOD[:-1])

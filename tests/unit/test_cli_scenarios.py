@@ -16,7 +16,9 @@ import pytest
 from click.testing import CliRunner
 
 from emulator.cli.scenarios import command
+from emulator.imports.captures.format import Call, Capture, Header, dumps
 from emulator.machine import FORMAT
+from emulator.plans import find_scenario
 from emulator.scenario import Gpu, load, loads, names
 from emulator.scenario.profiles import profile
 
@@ -114,6 +116,16 @@ class TestShow:
         assert text.splitlines()[:2] == heading
         shown = tomllib.loads(text)
         assert Gpu(name, figures=shown).figures == profile(name).figures
+
+    def test_a_capture_is_toml_of_the_scenario_that_replays_it(
+        self, nvemu: Nvemu, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "box.capture"
+        call = Call("nvml", "nvmlDeviceGetTemperature", {"device": "GPU-0"}, 0, {"temp": 41})
+        file.write_bytes(dumps(Capture(Header(driver="550.163.01"), (call,))))
+        done = nvemu("scenarios", "show", file)
+        assert loads(done.stdout) == find_scenario(file)
+        assert "GPU-0: its product is not told" in done.stderr
 
     def test_a_profile_has_what_it_inherits_with_units(self, nvemu: Nvemu) -> None:
         shown = tomllib.loads(nvemu("scenarios", "show", "t4").stdout)

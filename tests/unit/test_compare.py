@@ -13,9 +13,13 @@ import pytest
 from emulator import Gpu, Scenario, Testbed
 from emulator.imports.captures.format import Call, Capture, Header, dumps, read
 from emulator.imports.captures.playing import scenario_of_capture
+from emulator.imports.deriving.fields import FIELDS
+from emulator.imports.deriving.tables import NVML
+from emulator.nvml import _constants as constants
 from emulator.recording.bare import FigureComparison, bare, compare_figures
 from emulator.recording.comparing import compare
 from emulator.recording.fidelity import compared, own_machine
+from emulator.recording.moving import kind_of, kind_of_figure
 from emulator.recording.recorder import record
 from emulator.recording.report import as_text, percent, summary
 from emulator.recording.saving import captured
@@ -74,6 +78,18 @@ class TestCounting:
         assert counts(memory(1), memory(2)) == {"answer": (1, 1), "reading": (0, 2)}
         assert counts(memory(1), memory(1, 15 << 30)) == {"answer": (0, 1), "reading": (1, 2)}
 
+    def test_functions_and_figures_are_of_one_kind(self) -> None:
+        """What is a reading as a function's output is one as a figure of a published machine."""
+        rows = [(name, *row) for name, outputs in NVML.items() for row in outputs.items()]
+        fields = {value: name for name, value in vars(constants).items() if name.startswith("FI_")}
+        for (number, scope), figure in FIELDS.items():
+            value = f"values.{fields[number]}[{scope}].value"
+            rows.append(("nvmlDeviceGetFieldValues", value, figure))
+        for function, output, figure in rows:
+            kind = kind_of_figure(figure)
+            if "{" not in figure and kind != "answer":
+                assert (function, output, kind_of(function, output, {})) == (function, output, kind)
+
     def test_an_identity_is_no_difference(self) -> None:
         one = call("nvmlDeviceGetUUID", out={"uuid": "GPU-1"}, device="GPU-0")
         other = call("nvmlDeviceGetUUID", out={"uuid": "GPU-2"}, device="GPU-0")
@@ -85,13 +101,21 @@ class TestCounting:
         one = call("nvmlDeviceGetPowerUsage", out={"power": 27000}, device="GPU-0")
         refused = call("nvmlDeviceGetPowerUsage", code=3, device="GPU-0")
         assert counts(one, refused) == {"answer": (0, 1)}
-        assert counts(refused, refused) == {"answer": (1, 1)}
         [difference] = compare([refused], [one], {}).differences
         assert (difference.kind, difference.recorded, difference.found) == (
             "code",
             "NOT_SUPPORTED",
             "SUCCESS",
         )
+
+    def test_what_both_refuse_counts_nothing(self) -> None:
+        """Who has no handler at all refuses everything, as a product does that lacks much."""
+        refused = call("nvmlDeviceGetFanSpeed", code=3, device="GPU-0")
+        lost = call("nvmlDeviceGetFanSpeed", code=15, device="GPU-0")
+        result = compare([refused], [refused], {})
+        assert (result.refusals, result.percent, result.differences) == (1, 100, ())
+        assert counts(refused, refused) == {}
+        assert counts(refused, lost) == {"answer": (0, 1)}
 
     def test_what_is_not_answered_is_missing(self) -> None:
         one = call("nvmlDeviceGetBrand", out={"type": 1}, device="GPU-7")
@@ -106,10 +130,16 @@ class TestCounting:
             return call("nvmlDeviceGetFieldValues", out=out, device="GPU-0", values=asked)
 
         garbage = 5 | 0xABCD << 32
-        assert counts(field(5), field(garbage)) == {"answer": (3, 3)}
+        assert counts(field(5), field(garbage)) == {"answer": (2, 2)}
         [difference] = compare([field(5)], [field(6)], {}).differences
         assert difference.figure == "values.FI_DEV_POWER_MAX_LIMIT[0].value"
-        assert counts(field(5, code=3), field(6, code=3)) == {"answer": (1, 1)}
+        assert compare([field(5, code=3)], [field(6, code=3)], {}).refusals == 1
+        [difference] = compare([field(5)], [field(5, code=3)], {}).differences
+        assert (difference.kind, difference.figure, difference.found) == (
+            "code",
+            "values.FI_DEV_POWER_MAX_LIMIT[0]",
+            "NOT_SUPPORTED",
+        )
 
     @pytest.mark.parametrize(
         ("number", "shown"), [(100, "100.0 %"), (99.99, "99.9 %"), (97.44, "97.4 %"), (0, "0.0 %")]
@@ -225,7 +255,7 @@ class TestCommand:
     def test_ends_as_diff_does(self, nvemu: Nvemu, file: Path) -> None:
         done = nvemu("compare", file)
         assert (done.returncode, done.stderr) == (1, "")
-        assert done.stdout.splitlines()[-1].startswith("fidelity 99.")
+        assert done.stdout.splitlines()[-1].startswith("fidelity 98.")
         done = nvemu("compare", file, "--scenario", file)
         assert done.returncode == 0
         assert done.stdout.startswith("fidelity 100.0 %")

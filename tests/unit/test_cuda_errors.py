@@ -50,6 +50,11 @@ def test_every_code_of_the_header(name: str, client: Client) -> None:
     assert ask(client, "cuGetErrorString", code) == text
 
 
+def test_a_driver_by_another_version_knows_what_it_knows() -> None:
+    with emulator.emulate(Scenario(driver_version="570.86.10")):
+        assert ask(Client(), "cuGetErrorName", _errors.LACKING[NEWEST][0]) == "INVALID_VALUE"
+
+
 @pytest.mark.parametrize("code", [-1, 9, 99, 1000, 2**31 - 1])
 @pytest.mark.parametrize("function", ["cuGetErrorName", "cuGetErrorString"])
 def test_other_codes(function: str, code: int, client: Client) -> None:

@@ -22,12 +22,16 @@ from emulator.imports.facts import Facts, Told
 from emulator.imports.making import scenario_of
 from emulator.machine import Machine
 from emulator.machine.figures import read
+from emulator.machine.links.topology import ancestor, near_nodes
 from emulator.plans import plan_of
 from emulator.strategies import machines
 from emulator.vocabulary import apis
 
 #: What has gone on between the machine's start and the question.
 COUNTED = (("power", "total_energy"), ("pci", "tx_bytes"), ("pci", "rx_bytes"))
+
+#: What is answered of a figure that is not given.
+NOT_GIVEN = {("fabric", "status"): "SUCCESS"}
 
 #: What functions tell that only drivers after the default one have.
 NEWER = ("power.mode", "power.modes")
@@ -137,12 +141,17 @@ def differences(facts: Facts, scenario: Scenario) -> list[tuple[int, Told, Any]]
     told, it may be."""
     machine = Machine(plan_of(scenario))
     guessed = [note.where for note in facts.notes]
-    assert len(facts.gpus) == len(machine.plugged())
+    there = [
+        (f"GPU-{place}", gpu)
+        for place, gpu in enumerate(facts.gpus)
+        if gpu.value("failure") != "unplugged"
+    ]
+    assert len(there) == len(machine.plugged())
     found = [
         (index, told, held_by(machine, index, told.path))
-        for index, gpu in enumerate(facts.gpus)
+        for index, (name, gpu) in enumerate(there)
         for told in gpu
-        if f"GPU-{index}" not in guessed
+        if name not in guessed
     ]
     # A function is refused as a whole for one figure that the device does not have.
     refused = {told.path[:-1] for _, told, held in found if told.value is None and held is None}
@@ -170,7 +179,7 @@ def agree(told: Told, held: Any) -> bool:
     counts = told.path in COUNTED or told.path[:2] == ("clocks", "event_counters")
     if counts and held is not None:
         return told.value is not None and told.value >= held
-    return plain(told.value) == plain(held)
+    return plain(told.value) == plain(NOT_GIVEN.get(told.path) if held is None else held)
 
 
 def plain(value: Any) -> Any:
@@ -240,10 +249,11 @@ def test_what_is_out_of_the_ordinary_is_told(name, figures):
     assert facts_about(name).gpus[0].find(*figures) is not None
 
 
-def test_gpus_that_cannot_be_found_are_not_told_of():
+def test_gpus_that_cannot_be_found_keep_their_places():
     gpus = [Gpu("a10", failure="unplugged"), Gpu("t4")]
-    (gpu,) = facts_of(capture_of(Scenario(gpus=gpus))).gpus
-    assert gpu.value("name") == "Tesla T4"
+    gone, gpu = facts_of(capture_of(Scenario(gpus=gpus))).gpus
+    assert gone.value("failure") == "unplugged"
+    assert (gpu.value("name"), gpu.value("failure")) == ("Tesla T4", None)
 
 
 def test_a_lost_gpu_is_taken_for_one_like_the_others():
@@ -389,6 +399,21 @@ def test_a_gpu_that_works_again_has_not_failed():
     assert gpu.value("failure") is None
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        [call("cuDeviceGetCount", {}, {"count": 2})],
+        [call("cuDeviceCanAccessPeer", {"dev": "GPU-0", "peerDev": "GPU-1"}, {"canAccessPeer": 0})],
+        [call("cuDeviceGetName", {"dev": "GPU-1"}, {"name": "Tesla T4"})],
+        [call("nvmlDeviceGetHandleByUUID", {"uuid": "some"}, {"device": "GPU-1"})],
+    ],
+)
+def test_gpus_that_were_asked_of_were_there(asked: list[Call]):
+    found = facts(NAME, *asked)
+    assert [gpu.value("name") for gpu in found.gpus] == ["Tesla T4", "Tesla T4"]
+    assert [gpu.value("failure") for gpu in found.gpus] == [None, None]
+
+
 def test_cuda_alone_tells_what_a_gpu_is():
     uuid = [0xB6, 0x85, 0x4A, 0x8B, 0xFD, 0xE2, 0x0C, 0x7D, 0x24, 0x5A, 0xC7, 0x7D, 0x8E, 1, 2, 3]
     found = facts(
@@ -473,3 +498,49 @@ def test_each_row_tells_a_figure_that_a_scenario_may_set():
     assert [figure for figure in plain if figure_of(tuple(figure.split("."))) is None] == []
     words = [*WORDS_OF, *BITS]
     assert [figure for figure in words if figure_of(tuple(figure.split("."))) is None] == []
+
+
+class TestPlaces:
+    """Where GPUs hang in the host, as the levels between them and their nodes tell it."""
+
+    #: NUMA node, socket, host bridge, switches, the upper one first.
+    ROWS = (
+        (3, 0, "q0", ("q0", "a")),
+        (3, 0, "q0", ("q0", "a")),
+        (3, 0, "q0", ("q0", "b")),
+        (1, 0, "q1", None),
+        (7, 1, None, None),
+        (7, 1, None, None),
+    )
+
+    def test_are_told(self) -> None:
+        gpus = []
+        for node, socket, bridge, switches in self.ROWS:
+            place = {"numa_node": node, "socket": socket, "host_bridge": bridge}
+            place |= {"switches": list(switches) if switches else None}
+            told = {name: value for name, value in place.items() if value is not None}
+            gpus.append(Gpu("t4", figures={"topology": told}))
+        scenario = Scenario(gpus=gpus)
+        derived = scenario_of(facts_of(capture_of(scenario))).scenario
+        assert self.seen(derived) == self.seen(scenario)
+
+    def test_of_a_plain_host_are_not(self) -> None:
+        facts = facts_of(capture_of(Scenario(gpus=[Gpu("t4", count=2)])))
+        told = {told.path[1] for gpu in facts.gpus for told in gpu if told.path[0] == "topology"}
+        assert told <= {"memory_node"}
+
+    def seen(self, scenario: Scenario) -> list[Any]:
+        """The levels between any two, and each one's nodes."""
+        devices = Machine(plan_of(scenario)).devices
+        levels = [ancestor(one, other) for one in devices for other in devices if one != other]
+        nodes = [near_nodes(devices, each, socket) for each in devices for socket in (False, True)]
+        return [levels, nodes]
+
+
+def test_no_memory_at_all_is_no_figure() -> None:
+    """No machine has it: a fault answers so."""
+    call = Call("nvml", "nvmlDeviceGetMemoryInfo", {"device": "GPU-0"}, 0, {"memory": {"total": 0}})
+    name = Call("nvml", "nvmlDeviceGetName", {"device": "GPU-0"}, 0, {"name": "Tesla T4"})
+    [gpu] = facts_of(Capture(Header(), (call, name))).gpus
+    assert gpu.find("memory", "total") is None
+    assert plan_of(scenario_of(facts_of(Capture(Header(), (call, name)))).scenario)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 from importlib import import_module
 from typing import Any
 
@@ -109,6 +110,18 @@ class TestRecords:
             library.nvmlDeviceGetTemperature(ctypes.c_void_p(4242), 0, (ctypes.c_uint * 1)())
         assert "in" not in played.calls[-1]
 
+    @pytest.mark.parametrize(("kind", "told"), [(1, True), (2, False)])
+    def test_are_not_of_a_uuid_as_bytes(self, kind: int, told: bool) -> None:
+        """They would stand in a text's place."""
+        api = apis()["nvml"]
+        uuid = api.types["nvmlUUID_t"](version=api.types.tag("nvmlUUID_t"), type=kind)
+        with Emulation(SCENARIO, record=True, capture=True) as played:
+            library: Any = ctypes.CDLL("libnvidia-ml.so.1")
+            library.nvmlInit_v2()
+            place = ctypes.c_void_p()
+            assert library.nvmlDeviceGetHandleByUUIDV(ctypes.byref(uuid), ctypes.byref(place)) == 6
+        assert ("in" in played.calls[-1]) is told
+
     def test_name_what_is_put_out(self) -> None:
         with Emulation(SCENARIO, record=True, capture=True) as played:
             cuda: Any = ctypes.CDLL("libcuda.so.1")
@@ -146,7 +159,9 @@ class TestStructs:
         assert read is not None
         one, other = kind(), kind()
         one.borderColor[place] = value
-        fill(other, as_c(kind, read(one)))
+        told = read(one)
+        assert json.loads(json.dumps(told, allow_nan=False)) == told
+        fill(other, as_c(kind, told))
         assert repr([*other.borderColor]) == repr([*one.borderColor])
 
     def test_have_text_as_far_as_its_end(self) -> None:

@@ -139,6 +139,91 @@ def test_a_key_stands_for_all_versions_that_take_as_many_inputs():
         assert calls(capture, f"nvmlDeviceGetComputeRunningProcesses{version}")
 
 
+SHAPES = {
+    "rows whose columns are outputs": (
+        "RetiredPages_v2: {0: {FunctionReturn: 0, ReturnValue: [{address: 4096, timestamp: 7}]}}",
+        "nvmlDeviceGetRetiredPages_v2",
+        ({"cause": 0}, {"addresses": [4096], "timestamps": [7]}),
+    ),
+    "readings without their type": (
+        "Samples: {1: {0: {FunctionReturn: 0, ReturnValue: [{timestamp: 9, sampleValue: 55}]}}}",
+        "nvmlDeviceGetSamples",
+        (
+            {"type": 1, "lastSeenTimeStamp": 0},
+            {
+                "sampleValType": 1,
+                "samples": [{"timeStamp": 9, "sampleValue": {"ullVal": 55}}],
+            },
+        ),
+    ),
+    "bytes as the digits of a UUID": (
+        "GpuFabricInfo: {FunctionReturn: 0, ReturnValue: {clusterUuid: "
+        "00000000-0000-0000-0000-0000000000ff, status: 0, partitionId: 3, state: 3}}",
+        "nvmlDeviceGetGpuFabricInfo",
+        (
+            {},
+            {
+                "gpuFabricInfo": {
+                    "clusterUuid": [0] * 15 + [255],
+                    "status": 0,
+                    "cliqueId": 3,
+                    "state": 3,
+                }
+            },
+        ),
+    ),
+    "words of a mask": (
+        "CpuAffinity: {2: {FunctionReturn: 0, ReturnValue: [255, 1]}}",
+        "nvmlDeviceGetCpuAffinity",
+        ({}, {"cpuSet": [255, 1]}),
+    ),
+    "truth": (
+        "MultiGpuBoard: {FunctionReturn: 0, ReturnValue: true}",
+        "nvmlDeviceGetMultiGpuBoard",
+        ({}, {"multiGpuBool": 1}),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_values_of_all_shapes_are_read(name: str, tmp_path: Path):
+    answers, function, (inputs, outputs) = SHAPES[name]
+    file = tmp_path / "box.yaml"
+    file.write_text(device(answers))
+    capture = read_injection(str(file))
+    assert calls(capture, function) == [({"device": "GPU-0", **inputs}, 0, outputs)]
+
+
+def test_excluded_devices_are_those_of_the_file(tmp_path: Path):
+    file = tmp_path / "box.yaml"
+    pci = "{domain: 0, bus: 3, device: 0, busId: '00000000:03:00.0', pciDeviceId: 1}"
+    file.write_text(
+        f"{device('Serial: {FunctionReturn: 3}')}ExcludedDevice:\n  GPU-x: {{pci: {pci}}}\n"
+    )
+    [(inputs, code, outputs)] = calls(read_injection(str(file)), "nvmlGetExcludedDeviceInfoByIndex")
+    assert (inputs, code) == ({"index": 0}, 0)
+    assert outputs["info"]["uuid"] == "GPU-x"
+    assert outputs["info"]["pciInfo"]["busId"] == "00000000:03:00.0"
+
+
+NOTED = {
+    "ReturnValue": "PowerUsage: {FunctionReturn: 0}",
+    "FunctionReturn": "PowerUsage: {ReturnValue: 5}",
+    "as many inputs": "PowerUsage: {7: {FunctionReturn: 0, ReturnValue: 5}}",
+    "'GPU-none' is no device of this file": "OnSameBoard: {GPU-none: {FunctionReturn: 0, "
+    "ReturnValue: true}}",
+    "MIG device whose ids are not told": "MigDeviceUUID: [MIG-1]",
+}
+
+
+@pytest.mark.parametrize("text", NOTED)
+def test_what_cannot_be_answered_is_a_note(text: str, tmp_path: Path):
+    file = tmp_path / "box.yaml"
+    file.write_text(device(NOTED[text]))
+    notes = [str(note) for note in read_injection(str(file)).notes]
+    assert [note for note in notes if text in note and note.startswith("line 4")], notes
+
+
 def test_a_name_that_nvml_has_not_is_a_note():
     capture = read_injection(str(FAILING))
     [note] = [str(note) for note in capture.notes]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from ctypes import byref
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,66 @@ def test_mig_instances_are_those_that_are_declared():
         assert names[2] == []
 
 
+def test_a_rack_s_tray_is_as_the_file_says():
+    made = imported("mock_rack")
+    [first, second] = made.scenario.gpus
+    assert (first.profile, first.name) == ("gb300-278gb", "NVIDIA Graphics Device")
+    figures = first.figures
+    assert figures["power_profiles"] == {
+        "supported": [
+            {"name": "MAX_P", "priority": 2, "conflicts": ["MAX_Q"]},
+            {"name": "MAX_Q", "priority": 3, "conflicts": ["MAX_P"]},
+        ],
+        "requested": ["MAX_Q"],
+    }
+    retired = {"single_bit": [0x1000, 0x2000], "double_bit": [0x3000], "pending": True}
+    assert figures["retired_pages"] == retired
+    assert figures["nvlink"]["reduced_bandwidth_modes"] == [0, 3]
+    assert figures["nvlink"]["encryption"] is True
+    assert figures["nvlink"]["firmware"] == [
+        {"ucode": "MSE", "major": 2, "minor": 0, "sub_minor": 14},
+        {"ucode": "NETIR_UPHY", "major": 1, "minor": 2, "sub_minor": 3},
+    ]
+    assert figures["clocks"]["event_counters"] == {"sw_power_cap": 12000}
+    assert (figures["temperature"]["gpu"], figures["power"]["usage"]) == (41, 400000)
+    assert (figures["load"]["gpu"], figures["load"]["jitter"]) == (30, 20)
+    assert (figures["fabric"]["state"], figures["fabric"]["degraded_bandwidth"]) == (
+        "IN_PROGRESS",
+        True,
+    )
+    assert second.figures["ecc"]["volatile"] == {"dram_uncorrectable": 1}
+    with emulator.emulate(made.scenario):
+        pynvml.nvmlInit()
+        handle = pynvml.nvmlDeviceGetHandleByPciBusId("000A:C1:00.0")
+        platform = pynvml.c_nvmlPlatformInfo_v2_t()
+        platform.version = pynvml.nvmlPlatformInfo_v2
+        pynvml.nvmlDeviceGetPlatformInfo(handle, byref(platform))
+        pynvml.nvmlShutdown()
+    place = (platform.slotNumber, platform.trayIndex, platform.moduleId)
+    assert tuple(map(ord, place)) == (2, 1, 2)
+
+
+def test_what_a_tray_has_beyond_a_scenario_is_told():
+    notes = "\n".join(map(str, imported("mock_rack").notes))
+    for text in (
+        "pages are retired at an address each: there are 1",
+        "device nodes",
+        "devices[1].excluded: programs do not find this GPU",
+        "failure.xid",
+        "failure: one error from the beginning on",
+        "'burst': it strays",
+        "'all' is no list of CPUs",
+    ):
+        assert text in notes
+    assert "draining" not in notes
+
+
+def test_a_gpu_that_fails_after_no_calls_has_failed(tmp_path: Path):
+    file = written(tmp_path, changed(devices=[{"failure": {"mode": "lost", "after_calls": 0}}]))
+    scenario = scenario_of(read_mock(file)).scenario
+    assert (scenario.gpus[0].figures["failure"], scenario.faults) == ("lost", ())
+
+
 def test_products_may_be_mixed_and_fail():
     made = imported("mock_mixed")
     profiles = [gpu.profile for gpu in made.scenario.gpus]
@@ -316,6 +377,13 @@ def test_what_has_no_place_is_told_with_its_line_and_once(tmp_path: Path):
     assert len(lines) == len(set(lines)) == 3
     number = text.splitlines().index("  novelty: 1") + 1
     assert f"nvemu: line {number}, device_defaults.novelty: no key" in result.stderr
+
+
+def test_what_every_product_has_cannot_be_left_out(tmp_path: Path):
+    display = {"mode": "N/A", "active": "disabled"}
+    made = scenario_of(read_mock(written(tmp_path, changed(device_defaults={"display": display}))))
+    assert "display_mode" not in made.scenario.gpus[0].figures
+    assert any("display.mode: every product has this" in str(note) for note in made.notes)
 
 
 def test_an_alias_is_not_multiplied():

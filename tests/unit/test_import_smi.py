@@ -15,8 +15,9 @@ from emulator.imports.facts import Facts, GpuFacts
 from emulator.imports.making import scenario_of
 from emulator.imports.smi.mapping import ELEMENTS, FIGURES
 from emulator.imports.smi.reading import Output, parse, read
-from emulator.imports.smi.tablerest import DERIVED, NOT_KEPT
+from emulator.imports.smi.tables.rest import DERIVED, NOT_KEPT
 from emulator.machine import DRIVERS, Device, Figures
+from emulator.scenario import ScenarioFileError
 from emulator.scenario.tree import names
 
 V13 = Path(__file__).with_name("smi_v13.xml")
@@ -125,8 +126,8 @@ class TestTheNewestGeneration:
     def test_a_note_for_each_field_that_is_not_kept(self, facts: Facts):
         fields = [note.where.rpartition(" ")[2].rpartition("/")[2] for note in facts.notes]
         assert fields == [
-            *("bank_remapper_pending", "gpu_temp_max", "current_base_power", "power_smoothing"),
-            *("edpp_multiplier", "something_new"),
+            *("bank_remapper_pending", "gpu_temp_max", "current_base_power", "edpp_multiplier"),
+            "something_new",
         ]
         assert facts.notes[-1].where.startswith("line 575, gpu 00000000:1B:00.0, ")
         assert facts.notes[-1].text == "field not known"
@@ -282,6 +283,50 @@ class TestWhatStandsInAValuesPlace:
         ).facts.faults
         assert "nvmlDeviceGetRetiredPages" in fault.function
 
+    def test_clocks_that_one_function_failed_to_list(self):
+        clocks = "<value>5001 MHz</value><supported_graphics_clock>Unknown Error"
+        found = output(
+            f"{T4}<supported_clocks><supported_mem_clock>{clocks}</supported_graphics_clock>"
+            "</supported_mem_clock></supported_clocks>"
+        ).facts
+        [fault] = found.faults
+        assert fault.function == ("nvmlDeviceGetSupportedGraphicsClocks",)
+        assert found.gpus[0].find("clocks", "steps") is None
+
+    def test_a_library_without_the_fabric(self):
+        """As a newer nvidia-smi finds it; the status is a code itself."""
+        text = "Function Not Found"
+        parts = "".join(f"<{tag}>{text}</{tag}>" for tag in ("state", "status", "cliqueId"))
+        [fault] = output(f"{T4}<fabric>{parts}</fabric>").facts.faults
+        assert fault.returns == "FUNCTION_NOT_FOUND"
+
+    @pytest.mark.parametrize("text", ["Insufficient Permissions", "Not Found"])
+    @pytest.mark.parametrize(
+        "path", [("power_smoothing",), ("gpu_utilization_samples", "duration"), ("ibmnpu", "mode")]
+    )
+    def test_of_what_is_left_out_nothing_is_said(self, path: tuple[str, ...], text: str):
+        for tag in reversed(path):
+            text = f"<{tag}>{text}</{tag}>"
+        facts = output(T4 + text).facts
+        assert (texts(facts), facts.faults) == ([], ())
+
+    @pytest.mark.parametrize(
+        ("tag", "row"),
+        [("processes", "process_info"), ("accounted_processes", "accounted_process_info")],
+    )
+    def test_a_process_without_a_pid_is_left_out(self, tag: str, row: str):
+        rows = "".join(f"<{row}><pid>{pid}</pid></{row}>" for pid in ("N/A", "7", "Not Found"))
+        facts = output(f"{T4}<{tag}>{rows}</{tag}>").facts
+        figure = ("processes",) if tag == "processes" else ("accounting", "ended")
+        assert [each["pid"] for each in facts.gpus[0].value(*figure)] == [7]
+        assert texts(facts).count("a process without a pid is left out") == 2
+
+    def test_a_process_of_a_type_of_newer_drivers(self):
+        row = "<process_info><pid>7</pid><type>O</type></process_info>"
+        facts = output(f"{T4}<processes>{row}</processes>").facts
+        assert facts.gpus[0].value("processes")[0]["type"] == "C"
+        assert texts(facts) == ["type 'O' is not known: it is 'C'"]
+
     def test_a_function_that_answers_elsewhere_has_not_failed(self):
         found = output(
             f"{T4}<utilization><gpu_util>Unknown Error</gpu_util><memory_util>3 %</memory_util>"
@@ -322,6 +367,18 @@ class TestRefusals:
 def test_gpus_that_are_not_shown_make_a_note():
     found = output(T4, head="<attached_gpus>8</attached_gpus>").facts
     assert texts(found) == ["8 GPUs are attached, 1 are shown: those alone are imported"]
+
+
+def test_free_memory_of_nonsense_is_refused_with_its_line():
+    sizes = "<total>9 MiB</total>\n<used>1 MiB</used>\n<free>some</free>"
+    with pytest.raises(ScenarioFileError, match=r"^smi\.xml:8: free: .* found 'some'"):
+        output(f"{T4}<fb_memory_usage>{sizes}</fb_memory_usage>")
+
+
+def test_a_version_is_told_without_what_610_adds_to_it():
+    note = "[Deprecated; will be removed in CUDA 14.0. Use KMD Version instead]"
+    head = f"<driver_version>610.43.02 {note}</driver_version>"
+    assert output(T4, head=head).facts.driver == "610.43.02"
 
 
 @pytest.mark.parametrize("driver", [*DRIVERS, "535.54.03", "470.74"])

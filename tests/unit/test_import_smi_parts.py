@@ -10,12 +10,12 @@ from test_import_smi import T4, figures, one, output, texts
 from emulator import Gpu, ScenarioError
 from emulator.imports.making import scenario_of
 from emulator.imports.smi import units
+from emulator.imports.smi.clocks import supported_clocks
 from emulator.imports.smi.differences import differences
 from emulator.imports.smi.failing import failed
-from emulator.imports.smi.supported import supported_clocks
 from emulator.imports.smi.tellings import Telling
-from emulator.imports.smi.tree import Node
-from emulator.imports.smi.xmltree import xml_tree
+from emulator.imports.smi.trees.tree import Node
+from emulator.imports.smi.trees.xmltree import xml_tree
 from emulator.machine.clocks import Clocks
 from emulator.scenario.profiles import profile, profiles
 
@@ -268,6 +268,23 @@ class TestDifferences:
         [(path, _, ours, why)] = found
         assert (path, ours) == ("gpu[0]/c2c_mode", "(absent)")
         assert "drivers that print other fields" in why
+
+    def test_a_function_that_the_driver_lacks(self):
+        told, ours = (
+            f"<gpu><gpu_module_id>{text}</gpu_module_id></gpu>"
+            for text in ("1", "Function Not Found")
+        )
+        [(*_, why)] = self.of(told, ours)
+        assert "is older than this nvidia-smi" in why
+
+    @pytest.mark.parametrize(("ours", "known"), [("606 MiB", True), ("607 MiB", False)])
+    def test_sizes_that_are_rounded_otherwise(self, ours: str, known: bool):
+        told, ours = (
+            f"<gpu><fb_memory_usage><used>{size}</used></fb_memory_usage></gpu>"
+            for size in ("605 MiB", ours)
+        )
+        [(*_, why)] = self.of(told, ours)
+        assert ("rounds sizes" in why) is known
 
     def test_a_gpu_more_is_no_matter_of_drivers(self):
         gpu = "<gpu><serial>1</serial></gpu>"

@@ -15,7 +15,8 @@ import pytest
 
 import emulator
 from emulator import EmulationError, Gpu, Scenario, ScenarioError, Testbed
-from emulator.machine import DRIVERS
+from emulator.imports.captures.format import Capture, Header, Table, dumps
+from emulator.machine import DRIVERS, NEWEST
 from emulator.plans import plan_of
 from emulator.scenario import loads
 from emulator.scenario.loader import STATES, Loader
@@ -550,6 +551,15 @@ class TestScenario:
             pytest.raises(EmulationError, match="needs a process of its own"),
             emulator.emulate(Scenario(loader={"cuda": states})),
         ):
+            pass
+
+    def test_a_capture_can_be_where_a_scenario_without_them_names_it(self, tmp_path: Path) -> None:
+        file = tmp_path / "box.capture"
+        file.write_bytes(dumps(Capture(Header(libraries={"nvml": Table(NEWEST)}))))
+        said = "cuda is absent: .*; or write a scenario with capture = .* and no loader states"
+        with pytest.raises(EmulationError, match=said), emulator.emulate(file):
+            pass
+        with emulator.emulate(Scenario(capture=str(file))):
             pass
 
     def test_of_libraries_that_are_present_can(self) -> None:

@@ -40,7 +40,7 @@ def groups(kind: type[Figures] = Figures) -> list[type[Figures]]:
 class TestBuilding:
     def test_a_machine_has_the_plan_s_versions_and_devices_in_order(self):
         machine = Machine(plan(Gpu("t4", count=2), Gpu("rtx-4090")))
-        assert machine.driver_version == "580.126.09"
+        assert machine.driver == machine.driver_version == "580.126.09"
         assert machine.cuda_version == 13000
         assert machine.nvml_version == "13.580.126.09"
         assert [device.index for device in machine.devices] == [0, 1, 2]
@@ -49,6 +49,12 @@ class TestBuilding:
             "Tesla T4",
             "NVIDIA GeForce RTX 4090",
         ]
+
+    def test_a_driver_may_say_another_version_than_the_one_it_behaves_like(self):
+        scenario = Scenario(driver="550.163.01", driver_version="550.54.15", cuda_version="12.4")
+        machine = Machine(resolve(scenario, Vocabulary({}, {})))
+        assert (machine.driver, machine.driver_version) == ("550.163.01", "550.54.15")
+        assert machine.nvml_version == "12.550.54.15"
 
     def test_a_plan_of_another_format_is_refused(self):
         with pytest.raises(ValueError, match=f"expected {FORMAT}"):

@@ -44,19 +44,51 @@ class TestProfile:
     def test_is_known_by_its_device_id_alone(self) -> None:
         assert choose_profile(gpu(pci__device_id=0x1EB810DE)) == ("t4", ())
 
-    def test_of_an_unknown_product_is_the_nearest_with_a_note(self) -> None:
-        facts = GpuFacts(
-            (
-                Told(("name",), "NVIDIA RTX 4500 Ada Generation", where="line 8"),
-                Told(("architecture",), "ADA"),
-                Told(("memory", "total"), 24570 * MIB),
-            )
+    @pytest.mark.parametrize(("name", "device", "architecture", "brand", "size", "watts", "near"), [
+        ("NVIDIA RTX 4500 Ada Generation", 0x27B1, "ADA", "NVIDIA_RTX", 24570, 210, "rtx-6000-ada"),
+        ("NVIDIA GeForce RTX 4060 Ti", 0x2803, "ADA", "GEFORCE", 8188, 160, "rtx-4060"),
+        ("NVIDIA L20", 0x26BA, "ADA", "NVIDIA", 46068, 275, "l40"),
+        ("NVIDIA L2", 0x27B6, "ADA", "NVIDIA", 24570, 72, "l4"),
+        ("NVIDIA H800", 0x2324, "HOPPER", "NVIDIA", 81559, 700, "h100-sxm5-80gb"),
+        ("NVIDIA A800-SXM4-80GB", 0x20F3, "AMPERE", "NVIDIA", 81920, 400, "a100-sxm4-80gb"),
+        ("NVIDIA A100-SXM-64GB", 0x20B3, "AMPERE", "NVIDIA", 65536, 400, "a100-sxm4-80gb"),
+        ("NVIDIA GeForce RTX 3080 Ti Laptop GPU", 0x2420, "AMPERE", "GEFORCE", 16384, None,
+         "rtx-3060-laptop"),
+        ("NVIDIA RTX PRO 4000 Blackwell", 0x2C34, "BLACKWELL", "NVIDIA_RTX", 24467, 145,
+         "rtx-pro-6000-blackwell"),
+        ("NVIDIA RTX PRO 6000 Blackwell Server Edition", 0x2BB5, "BLACKWELL", "NVIDIA", 97887, 600,
+         "rtx-pro-6000-blackwell"),
+        ("NVIDIA GeForce RTX 5070 Ti", 0x2C05, None, None, 16303, 300, "rtx-5080"),
+        ("NVIDIA Thor", None, "BLACKWELL", "NVIDIA", None, None, "jetson-agx-orin"),
+        ("NVIDIA GeForce GTX 960M", 0x139B, "MAXWELL", "GEFORCE", 4096, None, "gtx-1050-ti"),
+        ("Quadro M4000", 0x13F1, "MAXWELL", "QUADRO", 8192, 120, "quadro-p2000"),
+        ("Tesla M60", 0x13F2, "MAXWELL", "TESLA", 8129, 150, "p4"),
+        ("Tesla K80", 0x102D, "KEPLER", "TESLA", 11441, 149, "p100-pcie-16gb"),
+        (None, 0x1B80, None, None, 8192, 180, "gtx-1070"),
+    ])  # fmt: skip
+    def test_of_an_unknown_product_is_the_nearest_with_a_note(  # noqa: PLR0917
+        self,
+        name: str | None,
+        device: int | None,
+        architecture: str | None,
+        brand: str | None,
+        size: int | None,
+        watts: int | None,
+        near: str,
+    ) -> None:
+        told = (
+            Told(("name",), name, where="line 8"),
+            Told(("pci", "device_id"), device and device << 16 | 0x10DE, where="line 9"),
+            Told(("architecture",), architecture),
+            Told(("brand",), brand),
+            Told(("memory", "total"), size and size * MIB),
+            Told(("power", "default_limit"), watts and watts * 1000),
         )
-        name, notes = choose_profile(facts)
-        assert profile(name).figures["architecture"] == "ADA"
-        assert abs(profile(name).figures["memory"]["total"] - 24570 * MIB) < 1 << 30
-        assert [note.where for note in notes] == ["line 8"]
-        assert "no 'NVIDIA RTX 4500 Ada Generation'" in notes[0].text
+        chosen, notes = choose_profile(GpuFacts(tuple(t for t in told if t.value is not None)))
+        assert chosen == near
+        assert [note.where for note in notes] == ["line 8" if name else "line 9"]
+        product = repr(name) if name else "the device id 0x1B8010DE"
+        assert f"the catalogue has no {product}: what is not told is as with" in notes[0].text
 
     def test_needs_something_to_go_by(self) -> None:
         with pytest.raises(ScenarioError, match="product name or its PCI device id, found neither"):
@@ -151,7 +183,7 @@ class TestScenario:
         scenario = made(gpu(name="Tesla T4"), driver="535.183.01", cuda="12.1")
         assert (scenario.driver, scenario.driver_version) == ("535.261.03", "535.183.01")
         plan = plan_of(scenario)
-        assert (plan["driver"], plan["cuda"]) == ("535.183.01", 12010)
+        assert (plan["driver_version"], plan["cuda"]) == ("535.183.01", 12010)
 
     def test_survives_being_written(self) -> None:
         facts = gpu(name="Tesla T4", uuid=UUID, memory__total=15109 * MIB, power__limit=61250)
@@ -168,6 +200,20 @@ class TestScenario:
             ScenarioError, match=r"power.limit: line 44, power_limit: expected 0 to"
         ):
             made(facts)
+
+    @pytest.mark.parametrize(("path", "value", "key"), [
+        (("mig", "instances"), [{"profile": "1g.36gb"}], "figures.mig.instances"),
+        (("name",), "x" * 2000, "name"),
+        (("memory", "used"), 20 << 30, "figures.memory"),
+    ])  # fmt: skip
+    def test_says_where_what_cannot_be_is_told(
+        self, path: tuple[str, ...], value: Any, key: str
+    ) -> None:
+        known = (Told(("pci", "device_id"), 0x20B010DE), Told(("mig", "current"), True))
+        small = Told(("memory", "total"), 10 << 30, where="line 7")
+        facts = GpuFacts((*known, small, Told(path, value, where="line 7")))
+        with pytest.raises(ScenarioError, match=rf"gpu\[1\]\.{key}: line 7: "):
+            made(gpu(name="Tesla T4"), facts)
 
     def test_says_which_gpu_contradicts_itself(self) -> None:
         facts = gpu(name="Tesla T4", memory__used=20 << 30)

@@ -203,12 +203,18 @@ class TestDevices:
                 with refused("NOT_SUPPORTED"):
                     ask(found, *which)
             assert ask(handle, uncorrected, aggregate, sram) == 3
-            with refused("NOT_SUPPORTED"):
-                ask(handle, uncorrected, volatile, sram)
-            with refused("NOT_SUPPORTED"):
-                pynvml.nvmlDeviceGetTotalEccErrors(handle, uncorrected, volatile)
+            assert ask(handle, uncorrected, volatile, sram) == 3
+            assert pynvml.nvmlDeviceGetTotalEccErrors(handle, uncorrected, volatile) == 4
             with refused("NOT_SUPPORTED"):
                 pynvml.nvmlDeviceClearEccErrorCounts(handle, aggregate)
+
+    def test_before_535_the_gpu_tells_no_volatile_errors(self):
+        with playing(divided("1g.10gb")) as (machine, [handle]):
+            machine.driver = "525.147.05"  # a process has but one stub
+            uncorrected, volatile, aggregate = 1, 0, 1
+            assert pynvml.nvmlDeviceGetTotalEccErrors(handle, uncorrected, aggregate) == 0
+            with refused("NOT_SUPPORTED"):
+                pynvml.nvmlDeviceGetTotalEccErrors(handle, uncorrected, volatile)
 
     def test_what_it_does_not_have(self):
         with playing(divided("1g.10gb")) as (_, [handle]):

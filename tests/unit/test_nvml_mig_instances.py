@@ -73,7 +73,7 @@ class TestProfiles:
     @pytest.mark.parametrize(("driver", "count"), [("470.256.02", 8), ("535.261.03", 10)])
     def test_a_driver_knows_those_of_its_header(self, driver: str, count: int):
         with playing(enabled()) as (machine, [handle]):
-            machine.driver_version = driver  # a process has but one stub
+            machine.driver = driver  # a process has but one stub
             pynvml.nvmlDeviceGetGpuInstanceProfileInfo(handle, 7)
             with refused("INVALID_ARGUMENT"):
                 pynvml.nvmlDeviceGetGpuInstanceProfileInfo(handle, count)
@@ -106,7 +106,7 @@ class TestProfiles:
         with playing(A100) as (machine, [handle]):
             assert pynvml.nvmlDeviceGetGpuInstanceProfileInfo(handle, 0).id == ONE
             assert capacity(handle, ONE) == 0
-            machine.driver_version = "535.261.03"
+            machine.driver = "535.261.03"
             with refused("NOT_SUPPORTED"):
                 pynvml.nvmlDeviceGetGpuInstanceProfileInfo(handle, 0)
 

@@ -7,7 +7,8 @@ import pytest
 from nvml_asking import code
 from nvml_client import A100, H100, RTX_4090, T4, playing, refused
 
-from emulator import Gpu
+from emulator import Gpu, ScenarioError
+from emulator.machine.words import WORDS
 from emulator.nvml.refusals import REFUSALS
 
 
@@ -25,6 +26,13 @@ class TestModes:
             pynvml.nvmlDeviceSetComputeMode(handle, exclusive)
             assert pynvml.nvmlDeviceGetComputeMode(handle) == exclusive
             assert machine.devices[0].compute_mode == "EXCLUSIVE_PROCESS"
+
+    @pytest.mark.parametrize("mode", WORDS["ComputeMode"])
+    def test_each_compute_mode_has_its_number(self, mode: str):
+        number = getattr(pynvml, f"NVML_COMPUTEMODE_{mode}")
+        with playing(Gpu(T4, figures={"compute_mode": mode})) as (machine, [handle]):
+            assert pynvml.nvmlDeviceGetComputeMode(handle) == number
+            assert machine.devices[0].cuda_attribute("COMPUTE_MODE") == number
 
     def test_display(self):
         with playing(T4, RTX_4090) as (_, [t4, rtx_4090]):
@@ -45,6 +53,8 @@ class TestModes:
     def test_exclusive_thread_mode_is_no_more(self):
         with playing(T4) as (_, [handle]), refused("NOT_SUPPORTED"):
             pynvml.nvmlDeviceSetComputeMode(handle, pynvml.NVML_COMPUTEMODE_EXCLUSIVE_THREAD)
+        with pytest.raises(ScenarioError, match="expected one of"):
+            Gpu(T4, figures={"compute_mode": "EXCLUSIVE_THREAD"})
 
     @pytest.mark.parametrize(
         ("mode", "wanted", "status"),

@@ -23,7 +23,7 @@ def test_rates_and_engines():
 
 
 def test_an_engine_that_the_product_lacks():
-    with playing(T4) as (_, [handle]), refused("NOT_SUPPORTED"):
+    with playing("p4") as (_, [handle]), refused("NOT_SUPPORTED"):
         pynvml.nvmlDeviceGetOfaUtilization(handle)
 
 

@@ -68,7 +68,7 @@ class TestEveryPublishedMachine:
         comment = FILES[name].read_text().partition("\n\n")[0]
         assert all(line.startswith("# ") for line in comment.splitlines())
         assert "Source: `nvidia-smi -q" in comment
-        assert f"with driver {scenario.driver_version or scenario.driver}, 20" in comment
+        assert f"with driver {scenario.reported_driver}, 20" in comment
         assert scenario.origin or "published on GitHub" in comment
 
     def test_says_nothing_of_whose_it_is(self, scenario: Scenario):

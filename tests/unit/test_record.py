@@ -17,10 +17,11 @@ from emulator.imports.captures.format import Call, dumps, loads, read
 from emulator.plans import find_scenario
 from emulator.recording.calls import Question, questions, unasked
 from emulator.recording.client import Client
+from emulator.recording.following import HANGS, Caller, CallerError, Stop
 from emulator.recording.recorder import Recording, answered, key_of, record
 from emulator.recording.safety import candidates
-from emulator.recording.saving import captured
-from emulator.scenario import names
+from emulator.recording.saving import captured, files_of
+from emulator.scenario import ScenarioError, names
 from emulator.stubfiles import SONAMES
 from emulator.testbed.loading import ask
 from emulator.vocabulary import apis
@@ -169,11 +170,34 @@ class TestRecording:
 
     def test_goes_on_behind_a_call_that_does_not_come_back(self) -> None:
         fault = Fault("nvmlDeviceGetName", device=0, block=True)
-        made = recorded(Scenario(gpus=[Gpu("t4")], faults=[fault]), seconds=5)
+        made = recorded(Scenario(gpus=[Gpu("t4")], faults=[fault]), seconds=3)
         assert list(map(str, made.fatal)) == [
-            "nvmlDeviceGetName(device=GPU-0) did not come back in 5 s"
+            "nvmlDeviceGetName(device=GPU-0) did not come back in 3 s"
         ]
         assert of(made.calls, "nvmlDeviceGetUUID")
+
+    def test_is_given_up_where_one_call_after_another_does_not_come_back(self) -> None:
+        """A minute each, of some thousand calls."""
+
+        class Hanging(Caller):
+            def _run(self, mode: str, file: Path, begin: int) -> Stop:
+                self._hangs += 1
+                return Stop(begin, "nvmlDeviceGetCount", "did not come back in 60 s")
+
+        calls = [Question("nvml", "nvmlDeviceGetCount", {})] * 100
+        with Testbed(Scenario(), trace=True, capture=True) as testbed:
+            caller = Hanging(testbed)
+            caller.make(calls)
+        assert len(caller.fatal) == HANGS + 1
+        assert str(caller.fatal[-1]) == f"{100 - HANGS} more calls were not made: they may hang"
+
+    def test_is_whole_or_none(self) -> None:
+        """Calls that are in no trace were made for nothing: of a disk that is full, say."""
+        with Testbed(Scenario(), trace=True, capture=True) as testbed:
+            testbed.trace_file.unlink(missing_ok=True)
+            testbed.trace_file.mkdir()
+            with pytest.raises(CallerError, match=r"the trace .* is not complete: Is a directory"):
+                record(testbed)
 
     def test_of_a_driver_whose_initialisation_crashes(self) -> None:
         played = find_scenario("init-crashes")
@@ -225,15 +249,18 @@ def driver(compile_c: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.M
 
 @without_driver
 class TestCommand:
-    def test_writes_a_scenario_and_a_capture(self, nvemu: Nvemu, driver: Path) -> None:
+    def test_writes_a_scenario_and_a_capture(
+        self, nvemu: Nvemu, driver: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("DRIVER_ENDS_BADLY", "1")  # which takes nothing from its answers
         done = nvemu("record", "-o", "box.toml")
         assert done.returncode == 0
         assert re.fullmatch(
             r"box\.toml: driver 580\.65\.06, 2 GPUs, \d+ calls in box\.capture\n", done.stdout
         )
-        crashes = [line for line in done.stderr.splitlines() if "SIGABRT" in line]
+        crashes = [line for line in done.stderr.splitlines() if "FanSpeed" in line]
         assert crashes == [
-            f"nvemu: nvmlDeviceGetFanSpeed(device=GPU-{index}) was ended by SIGABRT: it is left out"
+            f"nvemu: left out: nvmlDeviceGetFanSpeed(device=GPU-{index}) was ended by SIGABRT"
             for index in range(2)
         ]
         assert sorted(path.name for path in driver.iterdir()) == ["box.capture", "box.toml"]
@@ -271,6 +298,7 @@ class TestCommand:
         done = nvemu("record", "-o", "box.toml", "--redact", "--force")
         assert done.returncode == 0
         written = (driver / "box.toml").read_text() + (driver / "box.capture").read_text()
+        assert "left out: nvmlDeviceGetHandleByUUID(uuid=GPU-" in done.stderr  # another one
         for secret in ("5ec2e700", "13244190523", "alice", "secret-project"):
             assert secret not in written + done.stdout + done.stderr
         assert read("box.capture").header.redacted
@@ -321,11 +349,14 @@ class TestCommand:
         assert done.returncode == 2
         assert "expected -o FILE.toml, or --list" in done.stderr
 
-    def test_wants_a_folder_that_is_there(self, nvemu: Nvemu, driver: Path) -> None:
-        done = nvemu("record", "-o", "missing/box.toml")
-        assert done.returncode == 2
-        assert "missing" in done.stderr
-        assert "Traceback" not in done.stderr
+    def test_wants_a_folder_that_is_there(self, tmp_path: Path) -> None:
+        for place in ("missing/box.toml", "file/box.toml"):
+            (tmp_path / "file").touch()
+            with pytest.raises(ScenarioError, match="folder that can be written to"):
+                files_of(str(tmp_path / place))
+        (tmp_path / "box.capture").mkdir()
+        with pytest.raises(ScenarioError, match="found a folder"):
+            files_of(str(tmp_path / "box.toml"))
 
     def test_without_a_driver_says_so(self, nvemu: Nvemu, tmp_path: Path) -> None:
         done = nvemu("record", "-o", tmp_path / "box.toml", env={"PATH": "/usr/bin"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -65,6 +66,12 @@ MACHINE = Scenario(
 KEPT = ("name", "pci_bus_id", "pci", "memory", "brand", "board", "power", "clocks", "ecc")
 
 
+@cache
+def recorded() -> Capture:
+    """What MACHINE answers."""
+    return capture_of(MACHINE)
+
+
 def secrets(scenario: Scenario) -> Iterator[str]:
     """What must not be found of a machine, however it is written."""
     for device in Machine(plan_of(scenario)).devices:
@@ -93,7 +100,7 @@ def content(capture: Capture) -> str:
 
 
 def test_no_secret_is_left_and_each_was_there():
-    capture = capture_of(MACHINE)
+    capture = recorded()
     before, after = content(capture), content(redact(capture))
     found = [each for each in secrets(MACHINE) if each.lower() in before]
     assert {UUID_TEXT[4:], SERIAL, "/home/alice/train.py", CHASSIS} <= set(found)
@@ -102,7 +109,7 @@ def test_no_secret_is_left_and_each_was_there():
 
 
 def test_the_machine_is_the_same_otherwise():
-    capture = capture_of(MACHINE)
+    capture = recorded()
     before, after = facts_of(capture), facts_of(redact(capture))
     assert (after.driver, after.cuda, len(after.gpus)) == (before.driver, before.cuda, 2)
     for gpu, other in zip(before.gpus, after.gpus, strict=True):
@@ -119,20 +126,20 @@ def test_the_machine_is_the_same_otherwise():
 
 
 def test_a_redacted_capture_makes_the_scenario():
-    scenario = scenario_of(facts_of(redact(capture_of(MACHINE)))).scenario
+    scenario = scenario_of(facts_of(redact(recorded()))).scenario
     assert [gpu.profile for gpu in scenario.gpus] == ["gb200-186gb", "a100-sxm4-80gb"]
     assert [len(device.partitions) for device in Machine(plan_of(scenario)).devices] == [0, 1]
     assert scenario.gpus[0].uuid != UUID_TEXT
 
 
 def test_a_redacted_capture_is_one_and_says_so():
-    redacted = redact(capture_of(MACHINE))
+    redacted = redact(recorded())
     assert redacted.header.redacted
     assert loads(dumps(redacted)) == redacted
 
 
 def test_a_redacted_capture_is_replayed(tmp_path):
-    redacted = redact(capture_of(MACHINE))
+    redacted = redact(recorded())
     file = tmp_path / "box.capture"
     file.write_bytes(dumps(redacted))
     again = capture_of(find_scenario(file))
@@ -145,7 +152,7 @@ def steady(capture: Capture) -> dict[str, tuple[int, Any]]:
 
 
 def test_the_uuid_is_the_same_in_all_its_ways():
-    capture = redact(capture_of(MACHINE))
+    capture = redact(recorded())
     (text,) = {
         call.outputs["uuid"]
         for call in capture.of("nvmlDeviceGetUUID")
@@ -160,7 +167,7 @@ def test_the_uuid_is_the_same_in_all_its_ways():
 
 
 def test_each_redaction_has_a_key_of_its_own():
-    capture = capture_of(MACHINE)
+    capture = recorded()
     assert redact(capture) != redact(capture)
     assert Redaction(KEY).capture(capture) == Redaction(KEY).capture(capture)
 
@@ -248,13 +255,21 @@ def test_products_addresses_and_versions_stay(function, outputs):
     assert redact(Capture(Header(), (*hidden, call))).calls[-1] == call
 
 
-def test_sealed_reports_are_left_out():
+def test_sealed_reports_and_keys_are_left_out():
     report = {"gpuCert": {"certChain": [1, 2, 3]}}
+    key = {"encryptionKey": {"nvleKey": [7] * 32}}
     calls = [
+        Call("nvml", "nvmlDeviceSetupNvlinkNvleEncryptionKey_v1", {"device": "GPU-0"} | key, 0),
         Call("nvml", "nvmlDeviceGetConfComputeGpuCertificate", {"device": "GPU-0"}, 0, report),
         Call("nvml", "nvmlDeviceGetHandleByUUIDV", {"uuid": {"type": 2, "value": {"str": "x"}}}, 0),
     ]
     assert redact(Capture(Header(), tuple(calls))).calls == ()
+
+
+def test_a_hostname_that_is_set_is_redacted():
+    told = {"device": "GPU-0", "hostname": {"value": "alices-box"}}
+    (call,) = redact(Capture(Header(), (Call("nvml", "nvmlDeviceSetHostname_v1", told, 0),))).calls
+    assert call.inputs["hostname"] == {"value": "host-1"}
 
 
 # ---- facts

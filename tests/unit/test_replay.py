@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,22 @@ class TestAnswers:
             values[0].fieldId = 83
             client.library.nvmlDeviceGetFieldValues(client.device, 2, values)
         assert [call.get("unseen") for call in played.calls[-2:]] == [None, True]
+
+    def test_come_once_each_to_threads(self) -> None:
+        values = range(1, 400)
+        found: list[tuple[int, int]] = []
+        with emulation(Scenario(gpus=[Gpu("t4")]), *temperature(*values)):
+            client = Nvml()
+
+            def ask() -> None:
+                found.extend(client.temperature() for _ in range(100))
+
+            threads = [threading.Thread(target=ask) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        assert sorted(value for _, value in found) == [*values, values[-1]]
 
     def test_go_on_in_the_child_of_a_fork(self) -> None:
         with emulation(Scenario(gpus=[Gpu("t4")]), *temperature(41, 42, 43)):

@@ -32,7 +32,7 @@ from emulator.scenario import (
 )
 from emulator.scenario.calls import parse_calls
 from emulator.scenario.profiles import profile
-from emulator.scenario.quantities import UNITS, parse_quantity
+from emulator.scenario.quantities import BOUNDS, UNITS, parse_quantity, write_quantity
 
 GIB = 1 << 30
 UUID = "GPU-ee7954ec-da95-fd7a-ddfd-c6b32cc2f8aa"
@@ -127,6 +127,15 @@ class TestWriting:
     def test_scenarios_cannot_be_changed(self):
         with pytest.raises(AttributeError):
             Scenario().driver = "470.256.02"  # type: ignore[misc]
+
+    def test_another_driver_says_versions_of_its_own(self):
+        told = Scenario(driver="550.163.01", driver_version="550.54.15", cuda_version="12.4")
+        assert told.but(name="other").reported_driver == "550.54.15"
+        other = told.but(driver="535.261.03")
+        assert (other.reported_driver, other.cuda_version) == ("535.261.03", None)
+        assert (
+            told.but(driver="535.261.03", driver_version="535.54.03").driver_version == "535.54.03"
+        )
 
     def test_a_figure_that_the_product_shall_not_have_is_written_as_nvidia_smi_does(self):
         figures = {"temperature": {"gpu": "N/A"}, "ecc": {"current": None}}
@@ -546,6 +555,13 @@ class TestQuantities:
     def test_scale_by_their_unit(self, amount, kind, data):
         unit, factor = data.draw(st.sampled_from(sorted(UNITS[kind].items())))
         assert parse_quantity(f"{amount} {unit}", kind) == amount * factor
+
+    @given(kind=st.sampled_from(sorted(BOUNDS)), data=st.data())
+    def test_are_written_such_that_they_are_read_back(self, kind, data):
+        amount = data.draw(st.integers(*BOUNDS[kind]))
+        coarse = amount >> 20 << 20
+        for each in (amount, coarse if coarse >= BOUNDS[kind][0] else amount):
+            assert parse_quantity(write_quantity(each, kind), kind) == each
 
 
 class TestCalls:

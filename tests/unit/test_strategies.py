@@ -18,6 +18,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from emulator import Emulation, Fault, Gpu, Loader, Scenario, ScenarioError, emulate
 from emulator import strategies as nv
+from emulator.imports.captures import format as captures
 from emulator.plans import plan_of
 from emulator.scenario import UnknownNameError, dumps, load, loads
 from emulator.scenario.loader import STATES
@@ -435,6 +436,13 @@ class TestGivenScenarios:
         nv.save(scenario, tmp_path / "a.toml", ["two\nlines", "\x1b[0m"])
         assert load(tmp_path / "a.toml") == scenario
         assert plan_of(load(tmp_path / "a.toml"))["gpus"] == plan_of(scenario)["gpus"]
+
+    def test_saving_keeps_the_capture(self, tmp_path):
+        """It stands beside the file that the scenario was read from."""
+        (tmp_path / "box.capture").write_bytes(captures.dumps(captures.Capture(captures.Header())))
+        (tmp_path / "box.toml").write_text('capture = "box.capture"')
+        nv.save(load(tmp_path / "box.toml"), tmp_path / "failures/a.toml")
+        assert plan_of(load(tmp_path / "failures/a.toml"))["answers"] == {}
 
     def test_a_scenario_that_cannot_be_written_is_said_to_be_so(self, tmp_path):
         hooked = Scenario(faults=[Fault("nvmlInit*", run=lambda call: 9)])

@@ -35,6 +35,12 @@ class TestContent:
                 assert (testbed.libraries / base).resolve() == real
                 assert (testbed.libraries / f"{base}.1").resolve() == real
 
+    def test_libraries_bear_the_version_that_the_driver_says_it_is(self) -> None:
+        with Testbed(TWO.but(driver_version="550.54.15")) as testbed:
+            real = testbed.libraries / "libcuda.so.550.54.15"
+            assert real.read_bytes() == stub("cuda", "550.163.01").read_bytes()
+            assert (testbed.libraries / "libcuda.so.1").resolve() == real
+
     def test_plan_is_the_scenario_resolved(self) -> None:
         with Testbed(TWO) as testbed:
             plan = json.loads((testbed.folder / "plan.json").read_text())

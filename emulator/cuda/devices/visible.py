@@ -48,7 +48,7 @@ def visible_devices(machine: Machine) -> list[Device]:
     gpus = machine.plugged()
     if environment("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
         gpus.sort(key=_slowness)
-    several = branch(machine.driver_version) >= SEES_SEVERAL
+    several = branch(machine.driver) >= SEES_SEVERAL
     value = environment("CUDA_VISIBLE_DEVICES")
     if value is None:
         chosen = _seen(gpus, several)

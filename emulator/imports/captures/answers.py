@@ -10,7 +10,7 @@ from ...runtime.exact import answered, is_plain
 from ...vocabulary import apis, vocabulary
 from .format import Call, Capture
 
-__all__ = ["answers"]
+__all__ = ["answers", "asking"]
 
 #: Functions that only ask, though they are no getters by their names.
 ASKING = (
@@ -40,6 +40,13 @@ def answers(capture: Capture) -> dict[str, dict[str, list[Row]]]:
     }
 
 
+@cache
+def asking(library: str) -> frozenset[str]:
+    """The functions that answer and change nothing, as far as their names say."""
+    named = apis()[library].names
+    return frozenset((*vocabulary().groups["getters"][library], *(n for n in ASKING if n in named)))
+
+
 def _outputs(call: Call) -> dict[str, Any] | None:
     return call.outputs if call.code == 0 and _is_replayed(call.library, call.function) else None
 
@@ -48,8 +55,7 @@ def _outputs(call: Call) -> dict[str, Any] | None:
 def _is_replayed(library: str, name: str) -> bool:
     """Whether recorded outputs are put out: a function that changes something is to change it."""
     api = apis()[library]
-    asks = name in vocabulary().groups["getters"][library] or name in ASKING
-    return asks and is_plain(api, api.find(name))
+    return name in asking(library) and is_plain(api, api.find(name))
 
 
 @cache

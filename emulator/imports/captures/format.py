@@ -31,7 +31,6 @@ from .shapes import check_call
 
 __all__ = [
     "FORMAT",
-    "SUFFIX",
     "Call",
     "Capture",
     "Header",
@@ -39,13 +38,11 @@ __all__ = [
     "call_line",
     "dumps",
     "header_line",
-    "is_capture",
     "loads",
     "read",
 ]
 
 FORMAT = 1
-SUFFIX = ".capture"
 KIND = "capture"  # what the header's key "nvemu" says
 
 #: How a capture came about.
@@ -144,11 +141,6 @@ def dumps(capture: Capture) -> bytes:
 
 
 # ---- reading
-
-
-def is_capture(path: str | os.PathLike[str]) -> bool:
-    """Whether a name is that of a capture's file."""
-    return os.fspath(path).endswith(SUFFIX)
 
 
 def read(path: str | os.PathLike[str]) -> Capture:

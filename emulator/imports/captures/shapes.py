@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from ...api import Api, Function, Parameter, c_array, c_fields
+from ...api import Api, Parameter, c_array, c_fields
 from ...scenario.errors import ScenarioFileError, nearest
 from ...vocabulary import apis
 
@@ -27,29 +27,23 @@ def check_call(
         ScenarioFileError: there is no such parameter, or the value is of another shape.
     """
     api = apis()[library]
-    declared = _declared(library, function)
     for given, direction in ((inputs, "in"), (outputs or {}, "out")):
+        known = _parameters(library, function, direction)
         for name, value in given.items():
-            parameter = _parameter(declared, name, direction)
-            _fit_parameter(api, parameter, value, f"{function}: {direction}.{name}")
+            if name not in known:
+                what = "takes" if direction == "in" else "answers in"
+                problem = f"expected a parameter that {function} {what}, found {name!r}"
+                raise ScenarioFileError(problem + nearest(name, known))
+            _fit_parameter(api, known[name], value, f"{function}: {direction}.{name}")
 
 
 @cache
-def _declared(library: str, function: str) -> Function:
-    return apis()[library].find(function)
-
-
-def _parameter(function: Function, name: str, direction: str) -> Parameter:
-    known = {
+def _parameters(library: str, function: str, direction: str) -> dict[str, Parameter]:
+    return {
         parameter.name: parameter
-        for parameter in function.parameters or ()
+        for parameter in apis()[library].find(function).parameters or ()
         if (parameter.is_input if direction == "in" else parameter.is_output)
     }
-    if name not in known:
-        what = "takes" if direction == "in" else "answers in"
-        problem = f"expected a parameter that {function.name} {what}, found {name!r}"
-        raise ScenarioFileError(problem + nearest(name, known))
-    return known[name]
 
 
 def _fit_parameter(api: Api, parameter: Parameter, value: Any, place: str) -> None:
@@ -112,7 +106,8 @@ def _is_integer(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return _is_integer(value) or isinstance(value, float) or value in NO_NUMBERS
+    named = isinstance(value, str) and value in NO_NUMBERS
+    return _is_integer(value) or isinstance(value, float) or named
 
 
 def _expect(fits: bool, what: str, value: Any, place: str) -> None:

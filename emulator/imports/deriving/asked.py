@@ -10,7 +10,10 @@ from ...nvml import _status as status
 from ...vocabulary import apis
 from ..captures.format import Call
 
-__all__ = ["Answers", "AskedGpu", "AskedMachine"]
+__all__ = ["INITS", "Answers", "AskedGpu", "AskedMachine", "gpus_in"]
+
+#: What makes a library usable, the newest first.
+INITS = {"nvml": ("nvmlInit_v2", "nvmlInit", "nvmlInitWithFlags"), "cuda": ("cuInit",)}
 
 #: How a trace names a GPU, a GPU instance and a MIG device.
 _NAME = re.compile(r"GPU-(\d{1,4})(?:/(\d{1,4})(?:/(\d{1,4}))?)?")
@@ -83,6 +86,8 @@ class AskedMachine(Answers):
         self.gpus: dict[int, AskedGpu] = {}
         for call in calls:
             self._whose(call).add(call)
+            for index in gpus_in([*call.inputs.values(), *(call.outputs or {}).values()]):
+                self._gpu(index)
 
     def _whose(self, call: Call) -> Answers:
         """What a call is about: what its first handle names, or else the machine."""
@@ -111,6 +116,12 @@ class AskedMachine(Answers):
 def is_name(value: Any) -> bool:
     """Whether an input is a device, or a part of one, by its name in traces."""
     return isinstance(value, str) and _NAME.fullmatch(value) is not None
+
+
+def gpus_in(values: Iterable[Any]) -> set[int]:
+    """The indices of the GPUs that inputs or outputs name, themselves or a part of them."""
+    found = (_NAME.fullmatch(value) for value in values if isinstance(value, str))
+    return {int(name[1]) for name in found if name}
 
 
 def output_of(call: Call, name: str) -> Any:

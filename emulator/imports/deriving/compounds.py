@@ -13,6 +13,7 @@ from ..facts import Told
 from .asked import AskedGpu, AskedMachine, output_of
 from .mig import mig_instances
 from .processes import processes, sessions
+from .topology import place
 from .values import uuid_of
 from .words import WORDS_OF
 
@@ -235,7 +236,7 @@ def _joined(info: dict[str, Any], where: str) -> Iterator[Told]:
 #: What is told by more than one output; each is asked of every GPU.
 COMPOUNDS: tuple[Compound, ...] = (
     *(compute_capability, used_memory, slot_generation, cores, firmware_limit, power_source),
-    *(bridges, platform, steps, fabric, processes, sessions),
+    *(bridges, platform, place, steps, fabric, processes, sessions),
 )
 
 #: The same, of a GPU whose profile in the catalogue is known.

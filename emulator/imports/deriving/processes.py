@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ...machine.words import WORDS
@@ -10,11 +10,12 @@ from ...nvml.processes import NO_INSTANCE, UNKNOWN_SIZE
 from ..facts import Told
 from .asked import Answers, AskedGpu, AskedMachine
 
-__all__ = ["processes", "sessions"]
+__all__ = ["LISTS", "processes", "sessions"]
 
 NAME = "nvmlSystemGetProcessName"
 
-_LISTS = {
+#: The functions that list processes of a kind, the newest first.
+LISTS = {
     kind: [f"nvmlDeviceGet{kind}RunningProcesses{version}" for version in ("_v3", "_v2", "")]
     for kind in ("Compute", "Graphics", "MPSCompute")
 }
@@ -23,7 +24,7 @@ _LISTS = {
 def processes(machine: AskedMachine, gpu: AskedGpu) -> Iterator[Told]:
     """Those of the GPU, and of its MIG devices."""
     everything = [gpu, *gpu.mig_devices.values()]
-    listed = {kind: [_listed(each, kind) for each in everything] for kind in _LISTS}
+    listed = {kind: [_listed(each, kind) for each in everything] for kind in LISTS}
     if all(found is None for found in listed["Compute"]):
         return
     rows: dict[tuple[int, int, int], dict[str, Any]] = {}
@@ -31,11 +32,11 @@ def processes(machine: AskedMachine, gpu: AskedGpu) -> Iterator[Told]:
         for row in (row for found in lists for row in found or ()):
             key = row["pid"], row.get("gpuInstanceId", 0), row.get("computeInstanceId", 0)
             _add(rows.setdefault(key, _process(machine, row)), kind)
-    yield Told(("processes",), list(rows.values()), where=_LISTS["Compute"][0])
+    yield Told(("processes",), list(rows.values()), where=LISTS["Compute"][0])
 
 
 def _listed(asked: Answers, kind: str) -> list[dict[str, Any]] | None:
-    found: list[dict[str, Any]] | None = asked.output("infos", *_LISTS[kind])
+    found: list[dict[str, Any]] | None = asked.output("infos", *LISTS[kind])
     return found
 
 
@@ -71,29 +72,16 @@ def _add(process: dict[str, Any], kind: str) -> None:
 
 def sessions(_: AskedMachine, gpu: AskedGpu) -> Iterator[Told]:
     """Sessions of the encoder and of captured displays; of a mere number, the number."""
-    get = "nvmlDeviceGet"
-    rows = gpu.output("sessionInfos", f"{get}EncoderSessions")
-    if rows:
-        yield Told(("encoder", "rows"), list(map(_encoded, rows)), where=f"{get}EncoderSessions")
-    for figure, name in (
-        ("sessions", "sessionCount"),
-        ("average_fps", "averageFps"),
-        ("average_latency", "averageLatency"),
-    ):
-        value = gpu.output(name, f"{get}EncoderStats")
-        if value is not None and not rows:
-            yield Told(("encoder", figure), value, where=f"{get}EncoderStats")
-    rows = gpu.output("sessionInfo", f"{get}FBCSessions")
-    if rows:
-        yield Told(("capture", "rows"), list(map(_captured, rows)), where=f"{get}FBCSessions")
-    for figure, name in (
-        ("sessions", "sessionsCount"),
-        ("average_fps", "averageFPS"),
-        ("average_latency", "averageLatency"),
-    ):
-        value = gpu.output(f"fbcStats.{name}", f"{get}FBCStats")
-        if value is not None and not rows:
-            yield Told(("capture", figure), value, where=f"{get}FBCStats")
+    for group, (lister, listed, told) in _SESSIONS.items():
+        rows = gpu.output(listed, lister)
+        if rows:
+            yield Told((group, "rows"), list(map(told, rows)), where=lister)
+            continue
+        function, outputs = _STATISTICS[group]
+        for figure, output in zip(_FIGURES, outputs, strict=True):
+            value = gpu.output(output, function)
+            if value is not None:
+                yield Told((group, figure), value, where=function)
 
 
 def _encoded(row: dict[str, Any]) -> dict[str, Any]:
@@ -117,3 +105,21 @@ def _captured(row: dict[str, Any]) -> dict[str, Any]:
         "average_fps": row["averageFPS"],
         "average_latency": row["averageLatency"],
     }
+
+
+#: Group of figures -> what lists its sessions, in which output, and what makes a row of one.
+_SESSIONS: dict[str, tuple[str, str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
+    "encoder": ("nvmlDeviceGetEncoderSessions", "sessionInfos", _encoded),
+    "capture": ("nvmlDeviceGetFBCSessions", "sessionInfo", _captured),
+}
+
+_FIGURES = ("sessions", "average_fps", "average_latency")
+
+#: Group of figures -> what sums its sessions up, and the outputs with `_FIGURES`.
+_STATISTICS = {
+    "encoder": ("nvmlDeviceGetEncoderStats", ("sessionCount", "averageFps", "averageLatency")),
+    "capture": (
+        "nvmlDeviceGetFBCStats",
+        ("fbcStats.sessionsCount", "fbcStats.averageFPS", "fbcStats.averageLatency"),
+    ),
+}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
 
@@ -12,12 +12,12 @@ from ...machine.cuda import DERIVED
 from ...nvml import _status as status
 from ...scenario import Fault, ScenarioError
 from ...scenario.profiles import profile, profiles
-from ...scenario.tree import check
 from ...vocabulary import apis, vocabulary
 from ..captures.format import Call, Capture
 from ..choosing import choose_profile
 from ..facts import Facts, GpuFacts, Note, Told
-from .asked import AskedGpu, AskedMachine, output_of
+from ..figures import IDENTITY, checked, may_lack
+from .asked import INITS, AskedGpu, AskedMachine, output_of
 from .compounds import BY_PRODUCT, COMPOUNDS
 from .fields import FIELDS
 from .tables import (
@@ -28,7 +28,7 @@ from .tables import (
     NVML,
     OFTEN_REFUSED,
 )
-from .values import IDENTITY, UNTOLD, figure_of, is_optional, number_of, value_of
+from .values import UNTOLD, figure_of, number_of, value_of
 
 __all__ = ["facts_of"]
 
@@ -40,9 +40,6 @@ MOST = 256
 
 #: The profile of a GPU that nothing tells the product of.
 DEFAULT = "t4"
-
-#: What makes a library usable.
-INITS = {"nvml": ("nvmlInit_v2", "nvmlInit", "nvmlInitWithFlags"), "cuda": ("cuInit",)}
 
 
 def facts_of(capture: Capture) -> Facts:
@@ -107,12 +104,14 @@ def _filled(machine: AskedMachine, known: dict[int, GpuFacts]) -> tuple[list[Gpu
     """The facts of every GPU there was; of a product that is not told, as the first one is."""
     typical = next((each for each in known.values() if _is_known(each)), _default())
     gpus, notes = [], []
-    count = max(_count(machine, bool(known)), len(known))
-    if count > MOST:
-        raise ScenarioError(f"expected a capture of at most {MOST} GPUs, found {count}")
-    others = [index for index in range(count) if index not in known][: count - len(known)]
-    for index in sorted([*known, *others]):
+    count = _count(machine, NVML_COUNTS)
+    total = max(count or _count(machine, CUDA_COUNTS), max(known, default=-1) + 1)
+    if total > MOST:
+        raise ScenarioError(f"expected a capture of at most {MOST} GPUs, found {total}")
+    for index in range(total):
         facts = known.get(index, GpuFacts(()))
+        if index not in known and 0 < count <= len(known):
+            facts = GpuFacts((Told(("failure",), "unplugged"),))
         if not _is_known(facts):
             like = typical.value("name") or "GPU like the others"
             text = f"its product is not told: it is taken for a {like}"
@@ -122,18 +121,14 @@ def _filled(machine: AskedMachine, known: dict[int, GpuFacts]) -> tuple[list[Gpu
     return gpus, notes
 
 
-def _count(machine: AskedMachine, is_known: bool) -> int:
-    """How many GPUs there were as NVML says it; as CUDA does where no other thing is known."""
-    functions = [
-        "nvmlDeviceGetCount_v2",
-        "nvmlDeviceGetCount",
-        *(() if is_known else (CUDA_COUNT,)),
-    ]
-    found = [value for call in machine.of(*functions) for value in (call.outputs or {}).values()]
-    return max(found, default=0)
+#: What says how many GPUs there are: NVML, and CUDA, of those that the program may see.
+NVML_COUNTS = ("nvmlDeviceGetCount_v2", "nvmlDeviceGetCount")
+CUDA_COUNTS = ("cuDeviceGetCount",)
 
 
-CUDA_COUNT = "cuDeviceGetCount"
+def _count(machine: AskedMachine, functions: Iterable[str]) -> int:
+    calls = machine.of(*functions)
+    return max((value for call in calls for value in (call.outputs or {}).values()), default=0)
 
 
 def _default() -> GpuFacts:
@@ -181,13 +176,8 @@ def _gpu(machine: AskedMachine, gpu: AskedGpu) -> tuple[GpuFacts, list[Note]]:
 
 def _problem(told: Told) -> str:
     """Why a scenario refuses what is told; empty if it does not."""
-    if told.path[0] in IDENTITY:
-        return ""
-    table: Any = told.value
-    for part in reversed(told.path):
-        table = {part: table}
     try:
-        check(table)
+        checked(told.path, told.value)
     except ScenarioError as error:
         return error.problem
     return ""
@@ -315,7 +305,7 @@ def _input_type(library: str, function: str, name: str) -> str:
 
 
 def _absent(path: tuple[str, ...], where: str) -> Iterator[Told]:
-    if is_optional(path):
+    if path == ("serial",) or (path[0] not in IDENTITY and may_lack(path)):
         yield Told(path, None, where=where)
 
 

@@ -15,12 +15,9 @@ from ...nvml._constants import POWER_SMOOTHING_ADMIN_OVERRIDE_NOT_SET
 from ...scenario.tree import names
 from .words import BITS, WORDS_OF
 
-__all__ = ["IDENTITY", "UNTOLD", "figure_of", "is_optional", "number_of", "uuid_of", "value_of"]
+__all__ = ["UNTOLD", "figure_of", "number_of", "uuid_of", "value_of"]
 
 Path = tuple[str, ...]
-
-#: What has no place among the figures, but at the scenario's GPU.
-IDENTITY = ("uuid", "serial", "pci_bus_id")
 
 #: What a figure is told as that cannot be made out.
 UNTOLD: Any = object()
@@ -40,11 +37,6 @@ def figure_of(path: Path) -> Any:
         if not isinstance(group, type) or not issubclass(group, Figures):
             return dict if path[:-1] == ("cuda",) else None
     return names(group).get(path[-1])
-
-
-def is_optional(path: Path) -> bool:
-    """Whether a device may lack a figure."""
-    return path == ("serial",) or NoneType in get_args(figure_of(path))
 
 
 def value_of(path: Path, value: Any) -> Any:
@@ -103,6 +95,7 @@ def _override(value: int) -> int | None:
 _READ: dict[str, Callable[[Any], Any]] = {
     "uuid": _uuid,
     "serial": lambda value: value or UNTOLD,
+    "memory.total": lambda value: value or UNTOLD,  # a fault's
     "pci_bus_id": _bus_id,
     "temperature": _degrees,
     "retired_pages.single_bit_times": _times,

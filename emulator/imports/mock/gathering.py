@@ -7,6 +7,7 @@ from typing import Any
 
 from ...machine.words import WORDS
 from ..facts import Note, Told
+from ..figures import may_lack
 from ..yaml.node import Node
 
 __all__ = [
@@ -17,6 +18,9 @@ __all__ = [
     "counted",
     "follows",
     "left",
+    "number",
+    "part",
+    "rows",
     "told",
     "truth",
     "walk",
@@ -24,6 +28,9 @@ __all__ = [
 ]
 
 Path = tuple[str, ...]
+
+#: A list that is longer is of no machine; what one stands for is made of its rows.
+MOST_ROWS = 4096
 
 #: What such formats write for what a product does not have.
 _ABSENT = ("", "n/a", "[n/a]", "none")
@@ -42,6 +49,9 @@ class Gathering:
 
     def tell(self, path: Path, value: Any, node: Node) -> None:
         """Take a figure; what is told later counts."""
+        if value is None and not may_lack(path):
+            self.note(node, "every product has this: it is as the profile has it")
+            return
         self.figures[path] = Told(path, value, where=node.where)
 
     def value(self, *path: str) -> Any:
@@ -67,16 +77,29 @@ def walk(node: Node, rows: Rows, found: Gathering) -> None:
     Raises:
         ScenarioFileError: a value is of the wrong type.
     """
-    for name, value in node.table().items():
+    for name, value in node.given().items():
         row = rows.get(name)
         if row is None:
             found.note(value, "no key of this format that nvemu knows")
-        elif value.is_null:
-            continue
         elif isinstance(row, Mapping):
             walk(value, row, found)
         else:
             row(value, found)
+
+
+def part(table: Mapping[str, Node], name: str) -> dict[str, Node]:
+    """The table that stands in another; an empty one where none is given."""
+    return table[name].given() if name in table else {}
+
+
+def rows(table: Mapping[str, Node], name: str) -> list[Node]:
+    """The rows of the list that stands in a table; none where none is given."""
+    return table[name].list(MOST_ROWS) if name in table else []
+
+
+def number(table: Mapping[str, Node], name: str, most: int, default: int = 0) -> int:
+    """The number from 0 on that stands in a table, or another where none is given."""
+    return table[name].integer(0, most) if name in table else default
 
 
 def absent(node: Node) -> bool:

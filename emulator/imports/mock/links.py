@@ -7,16 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...machine.words import WORDS
-from ...scenario import Gpu, Scenario
-from ...scenario.devices import devices
-from ...scenario.profiles import Profile
-from ..choosing import choose_driver
-from ..mock.gathering import Gathering, Rows, absent, follows, left, walk
+from ...scenario.checks import MOST_GPUS
 from ..yaml.node import Node
 from .addresses import is_address, plain
-from .rows import rows
+from .gathering import Gathering, Rows, absent, follows, left, number, part, rows, walk
 
-__all__ = ["leave_out_same", "link"]
+__all__ = ["link"]
 
 #: More links than any GPU has are a mistake: NVML_NVLINK_MAX_LINKS.
 MOST_LINKS = 18
@@ -28,9 +24,7 @@ def link(section: Node, gpus: Sequence[Gathering], places: Mapping[str, int]) ->
     Raises:
         ScenarioFileError: a value is of the wrong type.
     """
-    table = {key: value for key, value in section.table().items() if not value.is_null}
-    if not gpus:
-        return
+    table = section.given()
     walk(section, _NVLINK, gpus[0])
     listed = [_links(table, index, gpu, places) for index, gpu in enumerate(gpus)]
     for gpu, links in zip(gpus, _joined(listed, section, gpus[0]), strict=True):
@@ -91,7 +85,7 @@ def _settings(gpu: Gathering, table: Mapping[str, Node]) -> None:
             gpu.tell(path, True, table[key])
     if "bw_mode" in table:
         _bandwidth(gpu, table["bw_mode"])
-    versions = table["firmware"].table() if "firmware" in table else {}
+    versions = part(table, "firmware")
     firmware = [
         _firmware(name, versions) for name in WORDS["LinkUcode"] if name.lower() in versions
     ]
@@ -101,17 +95,18 @@ def _settings(gpu: Gathering, table: Mapping[str, Node]) -> None:
 
 def _bandwidth(gpu: Gathering, section: Node) -> None:
     """The bandwidth mode: of the whole machine (Hopper), or of each GPU (Blackwell)."""
-    table = {key: value for key, value in section.table().items() if not value.is_null}
+    table = section.given()
     scope = table["scope"].text() if "scope" in table else ""
     modes = WORDS["BandwidthMode"]
     if scope == "system":
-        mode = table["mode"].integer(0, len(modes) - 1) if "mode" in table else 0
+        mode = number(table, "mode", len(modes) - 1)
         gpu.tell(("nvlink", "bandwidth_mode"), modes[mode], section)
-    elif scope == "device" and "supported" in table:
-        supported = [each.integer(0, 255) for each in rows(table["supported"])]
+    elif scope == "device":
+        listed = [each.integer(0, len(modes) - 1) for each in rows(table, "supported")]
+        supported = listed or list(range(len(modes)))
         gpu.tell(("nvlink", "reduced_bandwidth_modes"), supported, section)
-        mode = table["mode"].integer(0, 255) if "mode" in table else -1
-        chosen = mode if mode in supported else next(iter(supported), None)
+        mode = number(table, "mode", len(modes) - 1, supported[0])
+        chosen = mode if mode in supported else supported[0]
         gpu.tell(("nvlink", "reduced_bandwidth_mode"), chosen, section)
     else:
         gpu.note(section, "the bandwidth mode is as the profile has it")
@@ -130,11 +125,9 @@ def _links(
     table: Mapping[str, Node], index: int, gpu: Gathering, places: Mapping[str, int]
 ) -> list[dict[str, Any]]:
     """The rows of a GPU's links: those that are listed for it, or as many as it has to switches."""
-    version = table["version"].integer(0, 255) if "version" in table else 0
-    speed = 0
-    for key, scale in (("bandwidth_per_link_mbps", 1), ("bandwidth_per_link_gbps", 1000)):
-        if key in table and not speed:
-            speed = table[key].integer(0, 1 << 20) * scale
+    version = number(table, "version", 255)
+    old = number(table, "bandwidth_per_link_gbps", 1 << 20) * 1000
+    speed = number(table, "bandwidth_per_link_mbps", 1 << 20) or old
     common = {"version": version, "speed": speed}
     if not version:
         return []
@@ -144,44 +137,35 @@ def _links(
         )
     listed = _listed(table, index)
     if listed is not None:
-        ends = _ends(listed, _state(table), gpu, places)
+        ends = _ends(listed, part(table, "defaults").get("state"), gpu, places)
     else:
-        switches = [_far(row.table()["bdf"]) for row in _switches(table)]
-        count = table["links_per_gpu"].integer(0, MOST_LINKS) if "links_per_gpu" in table else 0
+        known = [row.given() for row in rows(table, "switches")]
+        switches = [_far(row["bdf"]) for row in known if "bdf" in row and row["bdf"].text()]
+        count = number(table, "links_per_gpu", MOST_LINKS)
         ends = [switches[n % len(switches)] for n in range(count)] if switches else []
     return [{**common, **({"remote": end} if end else {})} for end in ends]
 
 
-def _switches(table: Mapping[str, Node]) -> list[Node]:
-    listed = rows(table["switches"]) if "switches" in table else []
-    return [row for row in listed if "bdf" in row.table() and row.table()["bdf"].text()]
-
-
-def _state(table: Mapping[str, Node]) -> str:
-    state = table["defaults"].table().get("state") if "defaults" in table else None
-    return "" if state is None else state.text()
-
-
 def _listed(table: Mapping[str, Node], index: int) -> list[Node] | None:
-    for row in rows(table["device_links"]) if "device_links" in table else []:
-        known = row.table()
-        if "index" in known and known["index"].integer() == index and "links" in known:
-            return rows(known["links"])
-    return rows(table["links"]) if index == 0 and "links" in table else None
+    for row in rows(table, "device_links"):
+        known = row.given()
+        if "links" in known and number(known, "index", MOST_GPUS) == index:
+            return rows(known, "links")
+    return rows(table, "links") if index == 0 and "links" in table else None
 
 
 def _ends(
-    listed: Sequence[Node], default: str, gpu: Gathering, places: Mapping[str, int]
+    listed: Sequence[Node], default: Node | None, gpu: Gathering, places: Mapping[str, int]
 ) -> list[str | None]:
     """What each link leads to, by its number; None where it is down."""
     ends: dict[int, str | None] = {}
     for row in listed:
-        known = {key: value for key, value in row.table().items() if not value.is_null}
-        number = known["link"].integer(0, MOST_LINKS - 1) if "link" in known else 0
-        state = known["state"].text() if "state" in known else default
-        up = state.strip().lower() in ("", "active", "up", "enabled")
-        ends[number] = _end(row, known, gpu, places) if up else None
-    return [ends.get(number) for number in range(max(ends, default=-1) + 1)]
+        known = row.given()
+        state = known.get("state", default)
+        up = state is None or state.text().strip().lower() in ("", "active", "up", "enabled")
+        place = number(known, "link", MOST_LINKS - 1)
+        ends[place] = _end(row, known, gpu, places) if up else None
+    return [ends.get(place) for place in range(max(ends, default=-1) + 1)]
 
 
 def _end(
@@ -210,17 +194,3 @@ def _far(node: Node) -> str:
     if not is_address(node.text().strip()):
         raise node.error(f"expected a PCI bus id, found {node.value!r}")
     return plain(node.text())
-
-
-def leave_out_same(found: Gathering, product: Profile, driver: str) -> None:
-    """Leave out links that the product has so by itself, in the same place."""
-    told = found.figures.get(("nvlinks",))
-    if told is None or product.placement.links is None:
-        return
-    chosen, _ = choose_driver(driver, product.placement.first_driver)
-    place = found.value("pci_bus_id")
-    gpu = Gpu(product.name, pci_bus_id=place if place and is_address(place) else None)
-    table = devices(Scenario(driver=chosen, gpus=[gpu]))[0]["nvlinks"]
-    common = {"version": table.get("version"), "speed": table.get("speed")}
-    if [{**common, **row} for row in table.get("links", ())] == told.value:
-        del found.figures[("nvlinks",)]

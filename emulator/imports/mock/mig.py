@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..mock.gathering import Gathering
 from ..yaml.node import Node
-from .rows import rows
+from .gathering import MOST_ROWS, Gathering, number, rows
 
 __all__ = ["instances", "mig_layout"]
 
@@ -14,22 +13,23 @@ __all__ = ["instances", "mig_layout"]
 def mig_layout(node: Node, found: Gathering) -> None:
     """GPU instances by kind and number, each with compute instances likewise."""
     layout = []
-    for row in rows(node):
-        table = row.table()
+    for row in node.list(MOST_ROWS):
+        table = row.given()
         profile = _profile(row, found)
         if profile is not None:
-            compute = table.get("compute_instances")
-            made = _declared(compute, found) if compute is not None else None
-            one = {"profile": profile} if made is None else {"profile": profile, "compute": made}
-            layout += [dict(one) for _ in range(_count(table.get("count")))]
+            one: dict[str, Any] = {"profile": profile}
+            if "compute_instances" in table:
+                listed = rows(table, "compute_instances")
+                one["compute"] = [_compute(each, found) for each in listed for _ in _times(each)]
+            layout += [dict(one) for _ in _times(row)]
     _place(layout, node, found)
 
 
 def instances(node: Node, found: Gathering) -> None:
     """The GPU instances that there are, with their ids and places."""
     layout = []
-    for row in rows(node):
-        table = row.table()
+    for row in node.list(MOST_ROWS):
+        table = row.given()
         profile = _profile(row, found)
         if profile is None:
             continue
@@ -39,7 +39,7 @@ def instances(node: Node, found: Gathering) -> None:
         if "placement_start" in table:
             one["start"] = table["placement_start"].integer(0, 255)
         if "compute_instances" in table:
-            one["compute"] = [_compute(each, found) for each in rows(table["compute_instances"])]
+            one["compute"] = [_compute(each, found) for each in rows(table, "compute_instances")]
         layout.append(one)
     _place(layout, node, found)
 
@@ -52,7 +52,7 @@ def _place(layout: list[dict[str, Any]], node: Node, found: Gathering) -> None:
 
 
 def _profile(row: Node, found: Gathering) -> str | None:
-    table = row.table()
+    table = row.given()
     if "profile" in table:
         return table["profile"].text()
     if "profile_id" not in table:
@@ -61,19 +61,14 @@ def _profile(row: Node, found: Gathering) -> str | None:
     return None
 
 
-def _count(node: Node | None) -> int:
-    return 1 if node is None else max(node.integer(0, 64), 1)
-
-
-def _declared(node: Node, found: Gathering) -> list[dict[str, Any]]:
-    return [
-        _compute(row, found) for row in rows(node) for _ in range(_count(row.table().get("count")))
-    ]
+def _times(row: Node) -> range:
+    """As many as there are of a row's kind; one where it says 0, as the mock has it."""
+    return range(max(number(row.given(), "count", 64), 1))
 
 
 def _compute(row: Node, found: Gathering) -> dict[str, Any]:
     """A compute instance: "1c" or "1c.2g.20gb" has one slice."""
-    table = row.table()
+    table = row.given()
     one: dict[str, Any] = {}
     if "id" in table:
         one["id"] = table["id"].integer(0, 255)

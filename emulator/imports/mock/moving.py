@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ...machine.load.load import DRIVEN
-from ..mock.gathering import Gathering
 from ..yaml.node import Node
+from .gathering import Gathering, number
 
 __all__ = ["dynamic_power", "dynamic_temperature", "dynamic_utilization", "failure"]
 
@@ -14,8 +16,8 @@ _VARIED = (("utilization", "gpu"), ("utilization", "memory"))
 
 def dynamic_utilization(node: Node, found: Gathering) -> None:
     """Percentages drawn anew for each call: a load that strays as far, anew each second."""
-    table = {key: value for key, value in node.table().items() if not value.is_null}
-    least, most = (_percent(table.get(f"gpu_{end}")) for end in ("min", "max"))
+    table = node.given()
+    least, most = (_percent(table, f"gpu_{end}") for end in ("min", "max"))
     pattern = table["pattern"].text() if "pattern" in table else "steady"
     quarter = max(most - least, 0) // 4
     low, high = {"idle": (least, least + quarter), "busy": (most - quarter, most)}.get(
@@ -25,7 +27,7 @@ def dynamic_utilization(node: Node, found: Gathering) -> None:
         found.note(table["pattern"], f"{pattern!r}: it strays between the two ends all the time")
     found.tell(("load", "gpu"), (low + high) // 2, node)
     found.tell(("load", "jitter"), (high - low) // 2, node)
-    ends = [_percent(table.get(f"memory_{end}")) for end in ("min", "max")]
+    ends = [_percent(table, f"memory_{end}") for end in ("min", "max")]
     found.tell(("load", "memory"), sum(ends) // 2, node)
     if ends[0] != ends[1]:
         found.note(node, "how busy the memory is goes with how busy the GPU is")
@@ -33,21 +35,23 @@ def dynamic_utilization(node: Node, found: Gathering) -> None:
     found.tell(("load", "pinned"), [".".join(path) for path in still], node)
 
 
-def _percent(node: Node | None) -> int:
-    return 0 if node is None else min(node.integer(), 100)
+def _percent(table: Mapping[str, Node], name: str) -> int:
+    return min(number(table, name, (1 << 32) - 1), 100)
 
 
 def dynamic_temperature(node: Node, found: Gathering) -> None:
     """The base stands for what strays around it."""
-    if "base_c" in node.table():
-        found.tell(("temperature", "gpu"), node.table()["base_c"].integer(0, 1000), node)
+    table = node.given()
+    if "base_c" in table:
+        found.tell(("temperature", "gpu"), number(table, "base_c", 1000), node)
         found.note(node, "a temperature that moves follows a load in nvemu: it stands at its base")
 
 
 def dynamic_power(node: Node, found: Gathering) -> None:
     """The base stands for what strays around it."""
-    if "base_mw" in node.table():
-        base = node.table()["base_mw"].integer(0, (1 << 32) - 1)
+    table = node.given()
+    if "base_mw" in table:
+        base = number(table, "base_mw", (1 << 32) - 1)
         for name in ("usage", "instant"):
             found.tell(("power", name), base, node)
         found.note(node, "a power draw that moves follows a load in nvemu: it stands at its base")
@@ -55,9 +59,9 @@ def dynamic_power(node: Node, found: Gathering) -> None:
 
 def failure(node: Node, found: Gathering) -> None:
     """How the GPU fails; at once, or by calls or chance, which the whole file says."""
-    table = {key: value for key, value in node.table().items() if not value.is_null}
+    table = node.given()
     mode = table["mode"].text() if "mode" in table else "healthy"
-    later = [key for key in ("after_calls", "probability") if key in table]
+    later = any(table[key].number() for key in ("after_calls", "probability") if key in table)
     if "xid" in table and mode != "healthy":
         found.note(table["xid"], "an Xid is a change of a scenario: [[change]] with xid")
     if mode in ("lost", "fallen_off_bus"):

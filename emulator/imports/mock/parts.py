@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import gcd
 from typing import Any
 
 from ...machine.words import WORDS
 from ...nvml import _constants as constants
 from ...nvml.links.fabric import CONFIGURATIONS, HEALTH
-from ..mock.gathering import Gathering, Row, walk
 from ..yaml.node import Node
-from .rows import rows
+from .gathering import MOST_ROWS, Gathering, Row, number, rows, walk
 
 __all__ = [
     "architecture_cores",
@@ -55,7 +55,7 @@ def event_reasons(node: Node, found: Gathering) -> None:
     """What holds the clocks down, a flag each, and how long it has, in microseconds."""
     names = {name: name for name in WORDS["EventReason"]}
     names["display_clocks_setting"] = names.pop("display_clock_setting")
-    flags = [key for key, flag in node.table().items() if key in names and flag.truth()]
+    flags = [key for key, flag in node.given().items() if key in names and flag.truth()]
     found.tell(("clocks", "event_reasons"), [names[key] for key in flags], node)
     walk(node, {**dict.fromkeys(names, _seen), "counters": _COUNTERS}, found)
 
@@ -87,12 +87,11 @@ def supported_clocks(node: Node, found: Gathering) -> None:
     driver has.
     """
     steps = []
-    for row in rows(node):
-        table = row.table()
+    for row in node.list(MOST_ROWS):
+        table = row.given()
         if "freq_mhz" not in table:
             raise row.error("expected a key 'freq_mhz', found none")
-        graphics = table.get("graphics_clocks")
-        clocks = sorted({each.integer(1, 1 << 20) for each in graphics.list()} if graphics else ())
+        clocks = sorted({each.integer(1, 1 << 20) for each in rows(table, "graphics_clocks")})
         if not clocks:
             found.note(row, "a memory clock without graphics clocks is left out")
             continue
@@ -110,11 +109,11 @@ def supported_clocks(node: Node, found: Gathering) -> None:
 
 def processes(node: Node, found: Gathering) -> None:
     """The processes: "C" is compute, "G" graphics; compute where nothing is said."""
-    found.tell(("processes",), [_process(row, found) for row in rows(node)], node)
+    found.tell(("processes",), [_process(row, found) for row in node.list(MOST_ROWS)], node)
 
 
 def _process(row: Node, found: Gathering) -> dict[str, Any]:
-    table = {key: value for key, value in row.table().items() if not value.is_null}
+    table = row.given()
     if "pid" not in table:
         raise row.error("expected a key 'pid', found none")
     process: dict[str, Any] = {
@@ -125,12 +124,10 @@ def _process(row: Node, found: Gathering) -> dict[str, Any]:
     process["type"] = process["type"] or "C"
     if process["type"] not in WORDS["ProcessType"]:
         raise table["type"].error(f"expected 'C' or 'G', found {process['type']!r}")
-    process["used_memory"] = 0
-    if "used_memory_mib" in table:
-        process["used_memory"] = table["used_memory_mib"].integer(0, 1 << 40) << 20
+    process["used_memory"] = number(table, "used_memory_mib", 1 << 40) << 20
     for key, name in (("sm_util", "utilization"), ("mem_util", "memory_utilization")):
         if key in table:
-            process[name] = table[key].integer(0, 100)
+            process[name] = number(table, key, 100)
     for key, value in table.items():
         if key in ("enc_util", "dec_util") and value.integer():
             found.note(value, "a process has no share of its own of the encoder or decoder")
@@ -151,9 +148,8 @@ def retired(cause: str) -> Row:
     """The row of the pages that were retired: their addresses, and how many."""
 
     def take(node: Node, found: Gathering) -> None:
-        table = node.table()
-        addresses = rows(table["addresses"]) if "addresses" in table else []
-        pages = [each.integer() for each in addresses]
+        table = node.given()
+        pages = [each.integer() for each in rows(table, "addresses")]
         if "count" in table and table["count"].integer() != len(pages):
             text = f"pages are retired at an address each: there are {len(pages)}"
             found.note(table["count"], text)
@@ -178,32 +174,19 @@ def fabric_health_mask(node: Node, found: Gathering) -> None:
 
 def power_profiles(node: Node, found: Gathering) -> None:
     """Workload power profiles, by their numbers in nvml.h (NVML_POWER_PROFILE_*)."""
-    table = node.table()
-    supported = [
-        {
-            "name": _power_profile(row.table()["id"]) if "id" in row.table() else _no_id(row),
-            "priority": _number(row.table().get("priority")),
-            "conflicts": [_power_profile(each) for each in _listed(row.table().get("conflicts"))],
-        }
-        for row in _listed(table.get("supported"))
-    ]
-    found.tell(("power_profiles", "supported"), supported, node)
-    asked = [_power_profile(each) for each in _listed(table.get("requested"))]
-    found.tell(("power_profiles", "requested"), asked, node)
-
-
-def _no_id(row: Node) -> str:
-    raise row.error("expected a key 'id', found none")
-
-
-def _listed(node: Node | None) -> list[Node]:
-    return [] if node is None else rows(node)
-
-
-def _number(node: Node | None) -> int:
-    return 0 if node is None else node.integer(0, (1 << 32) - 1)
-
-
-def _power_profile(node: Node) -> str:
     names = WORDS["WorkloadProfile"]
-    return names[node.integer(0, len(names) - 1)]
+
+    def named(table: Mapping[str, Node], key: str) -> list[str]:
+        return [names[each.integer(0, len(names) - 1)] for each in rows(table, key)]
+
+    supported = []
+    for row in rows(node.given(), "supported"):
+        table = row.given()
+        if "id" not in table:
+            raise row.error("expected a key 'id', found none")
+        name = names[number(table, "id", len(names) - 1)]
+        priority = number(table, "priority", (1 << 32) - 1)
+        conflicts = named(table, "conflicts")
+        supported.append({"name": name, "priority": priority, "conflicts": conflicts})
+    found.tell(("power_profiles", "supported"), supported, node)
+    found.tell(("power_profiles", "requested"), named(node.given(), "requested"), node)

@@ -9,9 +9,8 @@ from ...scenario import ScenarioError
 from ...scenario.profiles import Profile, profile
 from ..choosing import choose_profile
 from ..facts import GpuFacts, Told
-from ..mock.gathering import Gathering, absent, follows, walk
 from ..yaml.node import Node
-from .links import leave_out_same
+from .gathering import Gathering, absent, follows, number, part, walk
 
 __all__ = ["finish"]
 
@@ -27,25 +26,26 @@ def finish(found: Gathering, node: Node, driver: str) -> None:
     except ScenarioError as error:
         raise node.error(error.problem) from None
     product = profile(name)
-    table = node.table()
-    _fans(found, table.get("fan"), product)
-    _margins(found, table.get("thermal"))
-    _fabric(found, table.get("fabric"))
-    _gsp(found, table.get("gsp_firmware"), driver)
+    table = node.given()
+    for name, tell in (("thermal", _margins), ("fabric", _fabric), ("memory", _memory)):
+        if name in table:
+            tell(found, table[name])
+    if "fan" in table:
+        _fans(found, table["fan"], product)
+    if "gsp_firmware" in table:
+        _gsp(found, table["gsp_firmware"], driver)
     _clocks(found, product, table.get("clocks"))
-    _memory(found, table)
-    leave_out_same(found, product, driver)
     if "topology" in table and ("topology", "numa_node") not in found.figures:
         found.note(
             table["topology"], "how far GPUs are apart follows from their places in the host"
         )
 
 
-def _fans(found: Gathering, section: Node | None, product: Profile) -> None:
-    table = {} if section is None else section.table()
-    if section is None or "count" not in table:
+def _fans(found: Gathering, section: Node, product: Profile) -> None:
+    table = section.given()
+    if "count" not in table:
         return
-    count = table["count"].integer(0, 32)
+    count = number(table, "count", 32)
     row = {}
     for key, name in (("speed_percent", "speed"), ("target_speed_percent", "target")):
         if key in table:
@@ -64,12 +64,12 @@ def _percent(node: Node) -> int:
     return int(digits)
 
 
-def _margins(found: Gathering, section: Node | None) -> None:
+def _margins(found: Gathering, section: Node) -> None:
     """From Ada on the mock tells margins below the slowdown threshold, too ("T.Limit")."""
     architecture = found.value("architecture")
     limit = found.value("temperature", "slowdown")
     known = WORDS["Architecture"]
-    if section is None or not limit or architecture not in known[known.index("ADA") : -1]:
+    if not limit or architecture not in known[known.index("ADA") : -1]:
         return
     for name, of in (("margin", "gpu"), ("shutdown_margin", "shutdown")):
         if (value := found.value("temperature", of)) is not None:
@@ -79,10 +79,8 @@ def _margins(found: Gathering, section: Node | None) -> None:
         found.tell(("temperature", "max_operating_margin"), limit - value, section)
 
 
-def _fabric(found: Gathering, section: Node | None) -> None:
-    if section is None or section.is_null:
-        return
-    table = section.table()
+def _fabric(found: Gathering, section: Node) -> None:
+    table = section.given()
     state = table["state"].text().upper() if "state" in table else ""
     state = "COMPLETED" if state in ("", "AUTO") else state
     if state not in WORDS["FabricState"]:
@@ -105,7 +103,7 @@ def _health(found: Gathering, section: Node, table: Mapping[str, Node]) -> None:
     """The conditions, all clear where none is said; the summary follows from them."""
     if "health_mask" in table:
         return
-    health = table["health"].table() if "health" in table else {}
+    health = part(table, "health")
     if health:
         known = (*_CONDITIONS, "incorrect_configuration")
         walk(table["health"], dict.fromkeys(known, follows), found)
@@ -125,13 +123,13 @@ def _health(found: Gathering, section: Node, table: Mapping[str, Node]) -> None:
         found.tell(("fabric", "health_summary"), "UNHEALTHY" if ill else limited, section)
 
 
-def _gsp(found: Gathering, section: Node | None, driver: str) -> None:
+def _gsp(found: Gathering, section: Node, driver: str) -> None:
     """GSP firmware is part of the driver and bears its version, unless it is told otherwise."""
-    version = None if section is None else section.table().get("version")
+    version = section.given().get("version")
     if version is not None and not absent(version) and version.text() != driver:
         found.tell(("gsp", "version"), version.text(), version)
     enabled = found.value("gsp", "enabled")
-    if section is not None and enabled is not None:
+    if enabled is not None:
         found.tell(("gsp", "default"), enabled, section)
 
 
@@ -147,10 +145,9 @@ def _clocks(found: Gathering, product: Profile, section: Node | None) -> None:
         found.figures["clocks", "states"] = Told(("clocks", "states"), None, where=steps.where)
 
 
-def _memory(found: Gathering, table: Mapping[str, Node]) -> None:
+def _memory(found: Gathering, section: Node) -> None:
     """Refuse more memory in use than there is; note what does not add up."""
-    section = table.get("memory")
-    if section is None or "total_bytes" not in section.table():
+    if "total_bytes" not in section.given():
         return
     total, reserved, used = (
         found.value("memory", name) or 0 for name in ("total", "reserved", "used")
@@ -158,7 +155,7 @@ def _memory(found: Gathering, table: Mapping[str, Node]) -> None:
     if used + reserved > total:
         problem = f"expected at most {total} bytes reserved and in use, found {used + reserved}"
         raise section.error(problem)
-    free = section.table().get("free_bytes")
+    free = section.given().get("free_bytes")
     if free is not None and free.integer() != total - reserved - used:
         text = "what is free is what is neither reserved nor in use:"
         found.note(free, f"{text} {total - reserved - used} bytes")

@@ -14,10 +14,10 @@ from typing import Any
 from ...scenario import Fault
 from ...scenario.checks import CUDA_VERSION, MOST_GPUS, UUID, VERSION
 from ..facts import Facts, GpuFacts, Note
-from ..mock.gathering import Gathering, Rows, left, walk
 from ..yaml.node import Node
 from ..yaml.tree import read
 from .addresses import plain
+from .gathering import Gathering, Rows, left, number, part, walk
 from .links import link
 from .places import place
 from .products import finish
@@ -42,7 +42,7 @@ def read_mock(path: str) -> Facts:
             type.
     """
     root = read(path)
-    table = root.table()
+    table = root.given()
     system = _section(root, "system")
     notes: dict[Note, None] = {}
     shared = Gathering(notes)
@@ -89,20 +89,20 @@ def _section(root: Node, name: str) -> Node:
     Raises:
         ScenarioFileError: there is none.
     """
-    section = root.table().get(name)
+    section = root.given().get(name)
     if section is None:
         problem = f"expected a section {name!r}, as a configuration of the NVML mock has it"
         raise root.error(f"{problem}; found {_names(root)}")
-    section.table()
+    section.given()
     return section
 
 
 def _names(node: Node) -> str:
-    return ", ".join(sorted(node.table())[:8]) or "nothing"
+    return ", ".join(sorted(node.given())[:8]) or "nothing"
 
 
 def _version(system: Node) -> str:
-    node = system.table().get("driver_version")
+    node = system.given().get("driver_version")
     if node is None:
         raise system.error("expected a key 'driver_version', found none")
     if not VERSION.fullmatch(node.text()):
@@ -112,8 +112,8 @@ def _version(system: Node) -> str:
 
 
 def _cuda(system: Node) -> str:
-    node = system.table().get("cuda_version")
-    if node is None or node.is_null:
+    node = system.given().get("cuda_version")
+    if node is None:
         return ""
     if not CUDA_VERSION.fullmatch(node.text()):
         raise node.error(f"expected a CUDA version such as '12.4', found {node.value!r}")
@@ -127,9 +127,7 @@ def _devices(root: Node, system: Node, shared: Gathering) -> list[Node]:
     """The configuration of each GPU: the defaults with what is different about it over them."""
     defaults = _section(root, "device_defaults")
     overrides = _overrides(root)
-    told = system.table().get("num_devices")
-    count = told.integer(0, MOST_GPUS) if told is not None and not told.is_null else 0
-    count = count or len(overrides) or GPUS
+    count = number(system.given(), "num_devices", MOST_GPUS) or len(overrides) or GPUS
     for index, node in overrides.items():
         if index >= count:
             shared.note(node, f"there are {count} GPUs: this one is left out")
@@ -137,14 +135,13 @@ def _devices(root: Node, system: Node, shared: Gathering) -> list[Node]:
 
 
 def _overrides(root: Node) -> dict[int, Node]:
-    node = root.table().get("devices")
+    node = root.given().get("devices")
     rows = [] if node is None else node.list()
     if node is not None and len(rows) > MOST_GPUS:
         raise node.error(f"expected at most {MOST_GPUS} GPUs, found {len(rows)}")
     overrides: dict[int, Node] = {}
     for row in rows:
-        at = row.table().get("index")
-        index = 0 if at is None else at.integer(0, MOST_GPUS - 1)
+        index = number(row.given(), "index", MOST_GPUS - 1)
         if index in overrides:
             raise row.error(f"expected an index of its own, found {index} again")
         overrides[index] = row
@@ -156,13 +153,13 @@ def _merged(defaults: Node, override: Node | None) -> Node:
     if override is None:
         return defaults
     made = Node("table", override.file, override.line, override.key)
-    made.value = dict(defaults.table())
-    for name, value in override.table().items():
+    made.value = dict(defaults.given())
+    for name, value in override.given().items():
         before = made.value.get(name)
         if name in _MERGED and before is not None and before.kind == value.kind == "table":
             made.value[name] = Node("table", value.file, value.line, value.key)
             made.value[name].value = {**before.value, **value.value}
-        elif not value.is_null:
+        else:
             made.value[name] = value
     return made
 
@@ -172,17 +169,17 @@ def _gpu(node: Node, index: int, notes: dict[Note, None]) -> Gathering:
     _capability(node, found)
     walk(node, DEVICE, found)
     _uuid(node, found)
-    minor = node.table().get("minor_number")
+    minor = node.given().get("minor_number")
     if minor is not None and minor.integer() != index:
         found.note(minor, f"nvemu counts device nodes as GPUs: it is {index}")
     return found
 
 
 def _capability(node: Node, found: Gathering) -> None:
-    section = node.table().get("compute_capability")
-    if section is None or section.is_null:
+    section = node.given().get("compute_capability")
+    if section is None:
         return
-    parts = [section.table().get(name) for name in ("major", "minor")]
+    parts = [section.given().get(name) for name in ("major", "minor")]
     if parts[0] is None or parts[1] is None:
         raise section.error("expected keys 'major' and 'minor'")
     pair = [part.integer(0, 99) for part in parts if part is not None]
@@ -190,7 +187,7 @@ def _capability(node: Node, found: Gathering) -> None:
 
 
 def _uuid(node: Node, found: Gathering) -> None:
-    uuid = node.table().get("uuid")
+    uuid = node.given().get("uuid")
     if uuid is None or not uuid.text():
         return
     if UUID.fullmatch(uuid.text()):
@@ -205,7 +202,7 @@ def _connect(root: Mapping[str, Node], gpus: Sequence[Gathering]) -> None:
     places = {plain(address): index for index, address in enumerate(told) if address}
     for name, tell in (("pcie_topology", place), ("nvlink", link)):
         section = root.get(name)
-        if section is not None and not section.is_null and gpus:
+        if section is not None and gpus:
             tell(section, gpus, places)
 
 
@@ -214,13 +211,12 @@ def _connect(root: Mapping[str, Node], gpus: Sequence[Gathering]) -> None:
 
 def _faults(index: int, node: Node) -> list[Fault]:
     """The faults of a GPU that is lost after some calls, or by chance."""
-    section = node.table().get("failure")
-    table = section.table() if section is not None else {}
+    table = part(node.given(), "failure")
     mode = table["mode"].text() if "mode" in table else ""
     if mode not in ("lost", "fallen_off_bus"):
         return []
     conditions: list[dict[str, Any]] = []
-    if "after_calls" in table and (after := table["after_calls"].integer(0, 1 << 31)):
+    if after := number(table, "after_calls", 1 << 31):
         conditions.append({"calls": f"{after}-"})
     if "probability" in table and (chance := table["probability"].number()):
         if not 0 < chance <= 1:

@@ -6,9 +6,9 @@ in `device.go` there.
 
 from __future__ import annotations
 
-from ..mock.gathering import Gathering, Row, Rows, absent, counted, follows, left, told, truth, word
 from ..yaml.node import Node
 from .addresses import is_address
+from .gathering import Gathering, Row, Rows, absent, counted, follows, left, told, truth, word
 from .mig import instances, mig_layout
 from .moving import dynamic_power, dynamic_temperature, dynamic_utilization, failure
 from .parts import (
@@ -23,6 +23,11 @@ from .parts import (
 )
 
 __all__ = ["DEVICE"]
+
+#: What keeps a GPU from being enumerated.
+_HIDING = ("draining", "removed", "excluded")
+
+_SET_LATER = ("nvlink_bw_mode", "nvlink_low_power_threshold")
 
 _DESCRIBES = "describes the machine only: NVML does not tell it"
 
@@ -156,7 +161,7 @@ DEVICE: Rows = {
         "current_draw_mw": told(("power", "usage"), ("power", "instant")),
         "power_state": follows,
         "total_energy_consumption_mj": told(("power", "total_energy")),
-        "workload_profiles": power_profiles,
+        "workload_power_profiles": power_profiles,
     },
     "thermal": {
         "temperature_gpu_c": told(("temperature", "gpu")),
@@ -226,6 +231,8 @@ DEVICE: Rows = {
     "display": {"mode": truth(("display_mode",)), "active": truth(("display_active",))},
     "persistence_mode": truth(("persistence_mode",)),
     "compute_mode": word(("compute_mode",), "ComputeMode"),
+    **{key: left("programs do not find this GPU: here they do", "false") for key in _HIDING},
+    **{key: left("set while programs run, not at the start") for key in _SET_LATER},
     "mig": {
         "mode_current": truth(("mig", "current")),
         "mode_pending": truth(("mig", "pending")),

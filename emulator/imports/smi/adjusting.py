@@ -5,9 +5,8 @@ from __future__ import annotations
 from ..facts import Note, Told
 from .answers import NOTHING, is_value, plain
 from .sizes import settle_memory
-from .states import says_nothing
 from .tellings import Telling
-from .tree import Node
+from .trees.tree import Node
 from .units import count, hexadecimal
 
 __all__ = ["ADJUSTED", "adjust"]
@@ -37,7 +36,7 @@ def _text(node: Node, path: str) -> str | None:
 
 def _lacks(telling: Telling, path: str, node: Node) -> bool:
     """Whether a field says that the product has none of it."""
-    return plain(node.text) in NOTHING and not says_nothing(telling.gpu, path)
+    return plain(node.text) in NOTHING and not telling.says_nothing(path)
 
 
 def _used(telling: Telling) -> None:

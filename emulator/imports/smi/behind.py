@@ -6,9 +6,9 @@ asked for together with many others (nvmlDeviceGetFieldValues) have no function 
 
 from __future__ import annotations
 
-from .tree import Node
+from .trees.tree import Node
 
-__all__ = ["alike", "functions_of"]
+__all__ = ["functions_of", "texts_of"]
 
 #: Functions of one thing -> the fields below <gpu> that they answer: elements, or all in one.
 _FUNCTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
@@ -104,6 +104,9 @@ _FUNCTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
     ),
     ("nvmlDeviceGetRowRemapperHistogram",): ("remapped_rows/row_remapper_histogram",),
     ("nvmlDeviceGetSerial",): ("serial",),
+    ("nvmlDeviceGetSupportedGraphicsClocks",): (
+        "supported_clocks/supported_mem_clock/supported_graphics_clock",
+    ),
     ("nvmlDeviceGetSupportedMemoryClocks",): ("supported_clocks",),
     ("nvmlDeviceGetTemperature", "nvmlDeviceGetTemperatureV"): ("temperature/gpu_temp",),
     ("nvmlDeviceGetTotalEccErrors", "nvmlDeviceGetMemoryErrorCounter"): ("ecc_errors",),
@@ -125,6 +128,9 @@ def functions_of(path: str) -> tuple[str, ...]:
     return ()
 
 
-def alike(gpu: Node, functions: tuple[str, ...], text: str) -> bool:
-    """Whether all fields that functions answer say the same: then it is the function that did."""
-    return all(leaf.text == text for path, leaf in gpu.leaves() if functions_of(path) == functions)
+def texts_of(gpu: Node) -> dict[tuple[str, ...], set[str]]:
+    """Return what the fields below <gpu> say that functions answer, by the functions."""
+    found: dict[tuple[str, ...], set[str]] = {}
+    for path, leaf in gpu.leaves():
+        found.setdefault(functions_of(path), set()).add(leaf.text)
+    return found

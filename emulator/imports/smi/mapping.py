@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from ...scenario import Fault, UnknownNameError
+from ..figures import may_lack
 from .adjusting import ADJUSTED, adjust
-from .answers import DENIED, FAILURES, NOTHING, SILENT, error_code, plain
-from .behind import alike, functions_of
-from .lists import bridges, event_reasons, fans, licence, minor_number, retired
+from .answers import DENIED, FAILURES, NOTHING, SILENT, error_code, is_value, plain
+from .behind import functions_of
+from .clocks import supported_clocks
+from .elements import bridges, event_reasons, fans, licence, minor_number, retired
 from .mig import mig_devices
 from .processes import accounted, processes
-from .states import has_failed, says_nothing
-from .supported import supported_clocks
-from .tableboard import BOARD
-from .tablehealth import HEALTH
-from .tablereadings import READINGS
-from .tablerest import derived_from, why_not_kept
-from .tellings import Telling, may_lack
-from .tree import Node
+from .tables.board import BOARD
+from .tables.health import HEALTH
+from .tables.readings import READINGS
+from .tables.rest import derived_from, why_not_kept
+from .tellings import Telling
+from .trees.tree import Node
 
 __all__ = ["read_gpu"]
 
@@ -42,8 +42,13 @@ ELEMENTS: dict[str, Callable[[Telling, Node], None]] = {
     "mig_devices": mig_devices,
 }
 
-#: Those of them whose parts one function answers.
-AS_ONE = frozenset(path for path in ELEMENTS if path.startswith(("retired_pages/", "pci/")))
+#: Those of them of which nothing is told where a part says an error, or nothing.
+AS_ONE = frozenset(
+    path for path in ELEMENTS if path.startswith(("retired_pages/", "pci/", "supported_clocks"))
+)
+
+#: What says how something went, in the words of errors.
+NAMES_A_CODE = frozenset({"fabric/status"})
 
 #: What nvidia-smi asks for by field ids from 535 on: of a GPU that has failed it prints zeros.
 BY_FIELD = ("gpu_power_readings/", "module_power_readings/")
@@ -97,7 +102,7 @@ def _read(telling: Telling, path: str, node: Node) -> None:
     elif path in ADJUSTED or derived_from(path):
         return
     elif why := why_not_kept(path):
-        if text and text not in NOTHING and text != "0":  # of none, nothing is lost
+        if is_value(text) and text != "0":  # of none, nothing is lost
             telling.note(f"{text!r} is not kept: {why}", path, node)
     elif not any(each.startswith(f"{path}/") for each in FIGURES):
         telling.note("field not known", path, node)
@@ -107,9 +112,12 @@ def _read(telling: Telling, path: str, node: Node) -> None:
 
 def _has_no_answer(telling: Telling, path: str, node: Node) -> bool:
     """Whether an element's parts say an error, or nothing: what one function answered."""
-    if says_nothing(telling.gpu, path):
+    if telling.says_nothing(path):
         return True
-    return any(_stands_in_place(telling, path, leaf, plain(leaf.text)) for _, leaf in node.leaves())
+    return any(
+        _stands_in_place(telling, f"{path}/{part}", leaf, plain(leaf.text))
+        for part, leaf in node.leaves()
+    )
 
 
 def _read_group(telling: Telling, path: str, node: Node, text: str) -> None:
@@ -127,25 +135,32 @@ def _stands_in_place(telling: Telling, path: str, node: Node, text: str) -> bool
     if text in SILENT:
         return True
     if text in DENIED:
-        telling.note("who ran nvidia-smi was not permitted to see it: not told", path, node)
+        if not _is_left_out(path):
+            telling.note("who ran nvidia-smi was not permitted to see it: not told", path, node)
         return True
     if text in FAILURES:
         telling.tell("failure", FAILURES[text], path, node)
         return True
-    code = None if path.startswith("fabric/") or text in NOTHING else error_code(text)
+    code = None if path in NAMES_A_CODE or text in NOTHING else error_code(text)
     if code:
         _blame(telling, path, node, code)
     return code is not None
 
 
+def _is_left_out(path: str) -> bool:
+    """Whether nothing is told of a field, whatever it says."""
+    return bool(derived_from(path) or why_not_kept(path))
+
+
 def _blame(telling: Telling, path: str, node: Node, code: str) -> None:
     """Let the function behind a field fail, if it is known and all that it answers is the same."""
-    if has_failed(telling.gpu):
+    if telling.has_failed:
         return  # a GPU that has failed answers so, too
     functions = functions_of(path)
-    if not functions or not alike(telling.gpu, functions, node.text):
-        text = f"{node.text!r} is not kept: no function fails for this field alone"
-        telling.note(text, path, node)
+    if not functions or not telling.answered_alike(functions):
+        if not _is_left_out(path):
+            text = f"{node.text!r} is not kept: no function fails for this field alone"
+            telling.note(text, path, node)
         return
     fault = Fault(list(functions), device=telling.index, returns=code)
     if fault not in telling.faults:
@@ -154,7 +169,7 @@ def _blame(telling: Telling, path: str, node: Node, code: str) -> None:
 
 def _read_figure(telling: Telling, path: str, node: Node, text: str) -> None:
     figure, reader = FIGURES[path]
-    if path.startswith(BY_FIELD) and has_failed(telling.gpu):
+    if path.startswith(BY_FIELD) and telling.has_failed:
         return
     if text in NOTHING:
         _lack(telling, path, node, figure)
@@ -169,9 +184,9 @@ def _read_figure(telling: Telling, path: str, node: Node, text: str) -> None:
 
 def _lack(telling: Telling, path: str, node: Node, figure: str) -> None:
     """Say that a product has no such figure, unless it is the GPU's state that says so."""
-    if says_nothing(telling.gpu, path):
+    if telling.says_nothing(path):
         return
-    if may_lack(figure):
+    if may_lack(tuple(figure.split("."))):
         telling.tell(figure, None, path, node)
     else:
         _blame(telling, path, node, "NOT_SUPPORTED")

@@ -17,7 +17,7 @@ from ..choosing import choose_profile
 from ..facts import GpuFacts
 from .answers import NOTHING, error_code, plain
 from .tellings import Telling
-from .tree import Node
+from .trees.tree import Node
 from .units import count, mebibytes
 
 __all__ = ["mig_devices"]

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
-from ...scenario import Fault, ScenarioFileError
+from ...scenario import Fault, ScenarioError, ScenarioFileError, checks
 from ..facts import Facts, GpuFacts, Note
 from .answers import error_code, is_value, plain
 from .failing import failed
-from .foreign import refuse_foreign
 from .mapping import read_gpu
-from .opening import text_of
-from .tablerest import HOSTS, MOVING
+from .tables.rest import HOSTS, MOVING
 from .tellings import Telling
-from .texttree import text_tree
-from .tree import Node
-from .xmltree import ROOT, xml_tree
+from .trees.foreign import refuse_foreign
+from .trees.opening import text_of
+from .trees.texttree import text_tree
+from .trees.tree import Node
+from .trees.xmltree import ROOT, xml_tree
 
-__all__ = ["Output", "parse", "read"]
+__all__ = ["Output", "parse", "read", "tree_of"]
 
 #: Sixteen GPUs with all their clocks have 30,000 fields.
 MOST = 200_000
@@ -64,16 +65,22 @@ def parse(text: str, file: str) -> Output:
     Raises:
         ScenarioFileError: it is no whole output of nvidia-smi; with the line.
     """
-    if _is_xml(text):
-        tree = xml_tree(text, file)
-        return Output(_facts(tree, file), tree)
-    printed = text_tree(text, file)
-    if printed is not None:
-        return Output(_facts(printed, file), printed, view=("-q",))
+    tree = tree_of(text, file)
+    if tree is not None:
+        return Output(_facts(tree, file), tree, view=("-q", "-x") if _is_xml(text) else ("-q",))
     machine = failed(text)
     if machine is not None:
         return Output(machine.facts, None, machine.fields)
     refuse_foreign(text, file)
+
+
+def tree_of(text: str, file: str) -> Node | None:
+    """Return all that nvidia-smi printed, as XML or as text; None if there is neither.
+
+    Raises:
+        ScenarioFileError: it is no whole output of nvidia-smi; with the line.
+    """
+    return xml_tree(text, file) if _is_xml(text) else text_tree(text, file)
 
 
 def _is_xml(text: str) -> bool:
@@ -86,13 +93,13 @@ def _facts(tree: Node, file: str) -> Facts:
     if sum(1 for _ in tree.leaves()) > MOST:
         problem = f"expected a machine's fields, found more than {MOST} of them"
         raise ScenarioFileError(problem, file=file, line=tree.line)
-    driver = _first(tree, *_DRIVER)
+    driver = _version(tree, file, _DRIVER, checks.version)
     tellings = [read_gpu(gpu, index, file, driver) for index, gpu in enumerate(tree.all("gpu"))]
     _refuse_nameless(tellings)
     notes = [note for telling in tellings for note in telling.notes]
     return Facts(
         driver=driver,
-        cuda=_first(tree, *_CUDA),
+        cuda=_version(tree, file, _CUDA, checks.cuda_version),
         gpus=tuple(GpuFacts(tuple(telling.told)) for telling in tellings),
         faults=(*_faults(tree), *(fault for telling in tellings for fault in telling.faults)),
         notes=(*_notes(tree, len(tellings)), *notes),
@@ -103,13 +110,26 @@ def _refuse_nameless(tellings: list[Telling]) -> None:
     """Refuse a GPU of which nothing says what it is: `nvidia-smi -q -d` leaves that out."""
     for telling in tellings:
         if telling.value("name") is None and telling.value("pci.device_id") is None:
-            telling.refuse("expected product_name or pci/pci_device_id, found neither", telling.gpu)
+            telling.refuse(
+                "expected product_name or pci/pci_device_id, found neither, as in the output of "
+                "`nvidia-smi -q -d`; run `nvidia-smi -q -x > FILE` on that machine",
+                telling.gpu,
+            )
 
 
-def _first(tree: Node, *tags: str) -> str:
-    """What the first of some elements says that says something."""
-    texts = [plain(tree.told(tag)) for tag in tags]
-    return next((text for text in texts if is_value(text)), "")
+def _version(tree: Node, file: str, tags: Iterable[str], check: Callable[[str], object]) -> str:
+    """What the first of some elements says that says something, less what 610 adds to it:
+    "[Deprecated; will be removed]"."""
+    for node in filter(None, map(tree.find, tags)):
+        version = plain(node.text).partition(" [")[0]
+        if is_value(version):
+            try:
+                check(version)
+            except ScenarioError as error:
+                problem = f"{node.tag}: {error.problem}"
+                raise ScenarioFileError(problem, file=file, line=node.line) from None
+            return version
+    return ""
 
 
 def _faults(tree: Node) -> list[Fault]:

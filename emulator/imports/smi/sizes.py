@@ -55,8 +55,12 @@ def _rounds_up(printed: dict[str, int | None], driver: str) -> bool:
 
 
 def _printed(telling: Telling, part: str) -> int | None:
-    text = plain(telling.gpu.told(f"fb_memory_usage/{part}"))
-    return mebibytes(text)[0] // MIB if is_value(text) else None
+    node = telling.gpu.find(f"fb_memory_usage/{part}")
+    text = plain(node.text) if node else ""
+    if node is None or not is_value(text):
+        return None
+    size: int = telling.read(mebibytes, text, node)[0]
+    return size // MIB
 
 
 def _known(telling: Telling) -> dict[str, int]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .answers import FAILURES
-from .tree import Node
+from .trees.tree import Node
 
-__all__ = ["has_failed", "says_nothing"]
+__all__ = ["has_failed", "silent_fields"]
 
 Condition = Callable[[Node], bool]
 
@@ -43,9 +43,8 @@ def _tells_no_health(gpu: Node) -> bool:
 
 
 #: "N/A" of these fields says nothing of the product: the driver tells nothing in that state.
-#: A field, an element with fields, or all there are (""), and the state.
+#: A field, or an element with fields, and the state. All are silent of a GPU that has failed.
 STATES: tuple[tuple[str, Condition], ...] = (
-    ("", has_failed),
     ("utilization", _mig_is_on),
     ("ecc_errors", _mig_is_on),
     ("remapped_rows", _mig_is_on),
@@ -61,9 +60,6 @@ STATES: tuple[tuple[str, Condition], ...] = (
 )
 
 
-def says_nothing(gpu: Node, path: str) -> bool:
-    """Whether "N/A" of a field says nothing of the product."""
-    return any(
-        (field in ("", path) or path.startswith(f"{field}/")) and state(gpu)
-        for field, state in STATES
-    )
+def silent_fields(gpu: Node) -> tuple[str, ...]:
+    """The fields, and elements with fields, that a GPU is in a state to say nothing of."""
+    return tuple(field for field, state in STATES if state(gpu))

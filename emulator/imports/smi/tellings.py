@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NoReturn
 
-from ...scenario import Fault, Gpu, ScenarioError, ScenarioFileError, UnknownNameError
-from ...scenario.tree import check
+from ...scenario import Fault, ScenarioError, ScenarioFileError, UnknownNameError
 from ..facts import Note, Told
-from .tree import Node
+from ..figures import checked
+from .behind import texts_of
+from .states import has_failed, silent_fields
+from .trees.tree import Node
 from .units import Reader
 
-__all__ = ["Telling", "may_lack"]
-
-#: What a scenario's GPU has as its own, not among its figures.
-_IDENTITY = ("name", "uuid", "serial", "pci_bus_id")
+__all__ = ["Telling"]
 
 
-@dataclass(slots=True)
+@dataclass
 class Telling:
     """What is told of one GPU so far.
 
@@ -35,6 +36,27 @@ class Telling:
     told: list[Told] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+
+    @cached_property
+    def has_failed(self) -> bool:
+        """Whether the GPU was lost or needed a reset, so that most functions failed."""
+        return has_failed(self.gpu)
+
+    @cached_property
+    def _silent(self) -> tuple[str, ...]:
+        return silent_fields(self.gpu)
+
+    @cached_property
+    def _texts(self) -> Mapping[tuple[str, ...], set[str]]:
+        return texts_of(self.gpu)
+
+    def says_nothing(self, path: str) -> bool:
+        """Whether "N/A" of a field says nothing of the product: it is the GPU's state that does."""
+        return self.has_failed or any(f"{path}/".startswith(f"{each}/") for each in self._silent)
+
+    def answered_alike(self, functions: tuple[str, ...]) -> bool:
+        """Whether all that functions answered is the same: then it is they that failed."""
+        return len(self._texts.get(functions, ())) <= 1
 
     def where(self, path: str, node: Node) -> str:
         """A field's place, as notes have it."""
@@ -62,7 +84,7 @@ class Telling:
         """
         parts = tuple(figure.split("."))
         try:
-            value = _checked(parts, value)
+            value = checked(parts, value)
         except ScenarioError as error:
             self.refuse(error.problem, node)
         self.told.append(Told(parts, value, step, self.where(path, node)))
@@ -97,25 +119,3 @@ class Telling:
         if told is not None:
             self.forget(figure)
             self.told.append(Told(told.path, value, step, told.where))
-
-
-def may_lack(figure: str) -> bool:
-    """Whether a product may be without a figure."""
-    try:
-        _checked(tuple(figure.split(".")), None)
-    except ScenarioError:
-        return False
-    return True
-
-
-def _checked(parts: tuple[str, ...], value: Any) -> Any:
-    """The value in the machine's unit."""
-    if parts[0] in _IDENTITY:
-        return getattr(Gpu("-", **{parts[0]: value}), parts[0])
-    table = value
-    for part in reversed(parts):
-        table = {part: table}
-    checked: Any = check(table)
-    for part in parts:
-        checked = checked[part]
-    return checked

@@ -68,13 +68,23 @@ class Node:
         found: dict[str, Node] = {} if self.is_null else self._of_kind("table")
         return found
 
-    def list(self) -> list[Node]:
+    def given(self) -> dict[str, Node]:
+        """Its nodes by key, without those of which nothing is given.
+
+        Raises:
+            ScenarioFileError: it is no table.
+        """
+        return {name: node for name, node in self.table().items() if not node.is_null}
+
+    def list(self, most: int | None = None) -> list[Node]:
         """Its nodes in order; none where nothing is given.
 
         Raises:
-            ScenarioFileError: it is no list.
+            ScenarioFileError: it is no list, or has more than `most` rows.
         """
         found: list[Node] = [] if self.is_null else self._of_kind("list")
+        if most is not None and len(found) > most:
+            raise self.error(f"expected at most {most} rows, found {len(found)}")
         return found
 
     def text(self) -> str:
@@ -125,17 +135,6 @@ class Node:
         if text.lower() not in _TRUTHS:
             raise self.error(f"expected true or false, found {text[:80]!r}")
         return _TRUTHS[text.lower()]
-
-    def scalar(self) -> int | float | str:
-        """What plain text says: a number where it looks like one; quoted text is text."""
-        text: str = self._of_kind("text")
-        if not self.plain:
-            return text
-        if text.lower() in ("true", "false"):
-            return int(self.truth())
-        if _INTEGER.fullmatch(text):
-            return self.integer(-(1 << 63))
-        return float(text) if _NUMBER.fullmatch(text) and len(text) <= _LONGEST else text
 
     def _of_kind(self, kind: str) -> Any:
         if self.kind != kind:

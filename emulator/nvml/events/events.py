@@ -129,7 +129,7 @@ def free(nvml: Nvml, set: EventSet) -> None:  # noqa: A002 (the C name)
 
 @implements("nvmlDeviceGetSupportedEventTypes")
 def supported(nvml: Nvml, device: Device) -> int:
-    release = branch(nvml.machine.driver_version)
+    release = branch(nvml.machine.driver)
     return sum(bit for bit, since, has in TYPES.values() if since <= release and has(device))
 
 

@@ -27,7 +27,7 @@ COUNTS = {450: (8, 7), 525: (10, 8), 570: (13, 8), 575: (17, 8), 590: (18, 9)}
 
 def profile_count(nvml: Nvml, compute: bool = False) -> int:
     """How many profiles the driver's nvml.h has: a number from there on is no argument."""
-    release = branch(nvml.machine.driver_version)
+    release = branch(nvml.machine.driver)
     return [counts[compute] for since, counts in COUNTS.items() if release >= since][-1]
 
 
@@ -35,7 +35,7 @@ def known_to(nvml: Nvml, device: Device) -> dict[str, Profile]:
     """The profiles of a device that the driver knows."""
     from ...machine.mig.profiles import profiles
 
-    release = branch(nvml.machine.driver_version)
+    release = branch(nvml.machine.driver)
     known = profiles(device.profile)
     return {name: each for name, each in known.items() if each.since <= release}
 
@@ -48,7 +48,7 @@ ANSWERS_ALWAYS = 550
 def check_queryable(nvml: Nvml, device: Device) -> None:
     """Whether the driver tells the profiles of a device now."""
     check_capable(device)
-    if branch(nvml.machine.driver_version) < ANSWERS_ALWAYS:
+    if branch(nvml.machine.driver) < ANSWERS_ALWAYS:
         check_enabled(device)
 
 
@@ -67,7 +67,7 @@ KEEPS_MORE, MORE = 525, 256
 
 def info(nvml: Nvml, profile: Profile) -> dict[str, Any]:
     """The fields of nvmlGpuInstanceProfileInfo_t, in all its versions."""
-    more = MORE if branch(nvml.machine.driver_version) < KEEPS_MORE and profile.size == 8 else 0
+    more = MORE if branch(nvml.machine.driver) < KEEPS_MORE and profile.size == 8 else 0
     return {
         "id": profile.id,
         "isP2pSupported": 0,

@@ -88,7 +88,7 @@ def host_mode(device: Device) -> int:
 
 def mixes_sizes(nvml: Nvml, device: Device) -> bool:
     """Vgpu software 17 (550) brought sizes that run beside each other."""
-    return mixes(device) and branch(nvml.machine.driver_version) >= 550
+    return mixes(device) and branch(nvml.machine.driver) >= 550
 
 
 #: nvmlDeviceVgpuCapability_t -> what it says of a device; others are not supported.
@@ -185,7 +185,7 @@ def set_heterogeneous_mode(nvml: Nvml, device: Device, p_heterogeneous_mode: Any
 
 def newest_version(nvml: Nvml) -> int:
     """The newest vGPU version of the machine's driver."""
-    known = branch(nvml.machine.driver_version)
+    known = branch(nvml.machine.driver)
     return VERSIONS[max(each for each in VERSIONS if each <= known)]
 
 

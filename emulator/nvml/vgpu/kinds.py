@@ -105,7 +105,7 @@ def max_instances(device: Device, vgpu_type_id: int, nvml: Nvml) -> int:
 @implements("nvmlVgpuTypeGetMaxInstancesPerVm")
 def max_instances_per_vm(nvml: Nvml, vgpu_type_id: int) -> int:
     device, kind = find(nvml, vgpu_type_id)
-    parts = branch(nvml.machine.driver_version) >= 525 and device.architecture not in WHOLE_ONLY
+    parts = branch(nvml.machine.driver) >= 525 and device.architecture not in WHOLE_ONLY
     several = kind.series in "CQ" and kind.mig_profile is None and (parts or is_whole(kind))
     return MOST_PER_VM if several else 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...machine.words import WORDS
 from .answers import NOTHING, plain
 from .tellings import Telling
-from .tree import Node
+from .trees.tree import Node
 from .units import count, expiry, hexadecimal, percent, switched
 
 __all__ = ["bridges", "event_reasons", "fans", "licence", "minor_number", "retired"]
@@ -45,9 +45,9 @@ def fans(telling: Telling, node: Node) -> None:
 
 
 def minor_number(telling: Telling, node: Node) -> None:
-    """A GPU's minor number is its index: another one is not kept."""
+    """A GPU's minor number is its index: another one is not kept, nor that Windows has none."""
     text = plain(node.text)
-    if text not in NOTHING and telling.read(count, text, node)[0] != telling.index:
+    if text in NOTHING or telling.read(count, text, node)[0] != telling.index:
         telling.note(f"minor number {text} is not kept: it is the index", node.tag, node)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NoReturn
 
-from ...scenario.errors import ScenarioFileError
+from ....scenario.errors import ScenarioFileError
 
 __all__ = ["refuse_foreign"]
 
@@ -16,13 +16,16 @@ _ADVICE = "; run `nvidia-smi -q -x > FILE` on that machine"
 _KINDS = (
     (r".*\| +NVIDIA-SMI \d", "nvidia-smi's table"),
     (r".*\|[ \d]+(N/A +N/A +)?\d+ +(C|G|C\+G|M\+C) ", "the processes of nvidia-smi's table"),
-    (r"\s*GPU \d+: .*\(UUID: ", "the output of `nvidia-smi -L`"),
+    (r"\s*GPU \d+: .*\(UUID: ", "a list of GPUs, as of `nvidia-smi -L`"),
     (r"\s*(\x1b\[4m)?\s*GPU0\b.*CPU Affinity", "the output of `nvidia-smi topo -m`"),
     (r"(index|name|uuid|pci\.|gpu_|timestamp|driver)[\w.]*( \[\w+\])?,", "a table of --query-gpu"),
+    (r"(pid|process_name|used_gpu_memory)( \[\w+\])?,", "a table of --query-compute-apps"),
     (r"# gpu +(pwr|pid|sm)", "the output of `nvidia-smi dmon` or pmon"),
     (r"NVIDIA System Management Interface", "nvidia-smi's help"),
     (r'\s*\{"nvemu": ?"capture"', "a capture, which is a scenario itself (nvemu run --scenario)"),
     (r"\s*\[\[gpu\]\]", "a scenario"),
+    (r"\s*Attached Units\s+: ", "the output of `nvidia-smi -q -u`"),
+    (r".*=NVSMI LOG=", "its first lines alone"),
     (r"\s{4,}\w[\w ./-]*\s+: ", "a part of `nvidia-smi -q` without the line of its GPU"),
 )
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ...nvml import _status
-from ...nvml.system import TEXTS, UNKNOWN_TEXT
-from .units import banks, count, plain, switched, word
+from ....nvml import _status
+from ....nvml.system import TEXTS, UNKNOWN_TEXT
+from ..units import banks, count, plain, switched, word
 
 __all__ = ["HEALTH"]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ...scenario.errors import ScenarioFileError
+from ....scenario.errors import ScenarioFileError
 from .titles import REPEATED, SECTIONS
 
 if TYPE_CHECKING:

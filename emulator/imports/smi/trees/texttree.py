@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ...scenario.errors import ScenarioFileError
+from ....scenario.errors import ScenarioFileError
 from .damage import End, refuse_cut, refuse_twice
 from .pasted import SEPARATOR, Line, has_value, is_gpu, output_lines
 from .titles import PREFIXED, RECORDS, tag_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .units import (
+from ..units import (
     celsius,
     count,
     kilobytes,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from ...scenario.errors import ScenarioFileError
+from ....scenario.errors import ScenarioFileError
 
 __all__ = ["SEPARATOR", "Line", "has_value", "is_gpu", "output_lines"]
 

@@ -10,7 +10,7 @@ import html
 import re
 from xml.parsers import expat
 
-from ...scenario import ScenarioFileError
+from ....scenario import ScenarioFileError
 from .damage import refuse_twice
 from .tree import Node
 

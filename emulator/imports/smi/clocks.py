@@ -16,7 +16,7 @@ from ...machine.clocks import Clocks
 from ...scenario.profiles import profile, profiles
 from .answers import NOTHING, plain
 from .tellings import Telling
-from .tree import Node
+from .trees.tree import Node
 from .units import megahertz
 
 __all__ = ["supported_clocks"]

@@ -14,6 +14,12 @@ _FROM_BUS = "the bus id"
 _FROM_STATE = "the performance state"
 _FROM_LINK = "the generations that GPU and slot reach"
 
+#: What `-q -d UTILIZATION,POWER,CLOCK` tells of the last seconds.
+_SAMPLES = (
+    *(f"{engine}_utilization_samples" for engine in ("gpu", "memory", "enc", "dec", "jpg", "ofa")),
+    *("power_samples", "sm_clock_samples", "memory_clock_samples"),
+)
+
 #: XML path below <gpu> -> what it follows from.
 DERIVED = {
     **{f"pci/{path}": _FROM_BUS for path in ("pci_bus", "pci_device", "pci_domain", "pci_bus_id")},
@@ -37,6 +43,7 @@ DERIVED = {
         f"retired_pages/{cause}/retired_count": "the addresses"
         for cause in ("multiple_single_bit_retirement", "double_bit_retirement")
     },
+    **dict.fromkeys(_SAMPLES, "the readings"),
     "retired_pages/pending_blacklist": "the pending retirement",
     "vgpu_device_capability": "the virtualisation mode",
     "fabric/cliques": "the clique's id",

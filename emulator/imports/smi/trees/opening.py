@@ -1,16 +1,23 @@
-"""A file that somebody saved nvidia-smi's output in, as text: of any encoding that shells write."""
+"""A file that somebody saved nvidia-smi's output in, as text: of any encoding that shells write,
+and packed as nvidia-bug-report.log.gz is."""
 
 from __future__ import annotations
 
 import codecs
+import gzip
+import zlib
+from io import BytesIO
 from pathlib import Path
 
-from ...scenario.errors import ScenarioFileError
+from ....scenario.errors import ScenarioFileError
 
 __all__ = ["LARGEST", "text_of"]
 
 #: Bytes; sixteen GPUs with all their clocks are 3 MB, NVIDIA's bug report around it tens of MB.
 LARGEST = 64 << 20
+
+#: How a gzip file begins (RFC 1952).
+_GZIP = b"\x1f\x8b"
 
 #: Marks at the beginning of a file. PowerShell's > writes UTF-16.
 _MARKS = {
@@ -45,6 +52,11 @@ def _content(path: Path, file: str) -> bytes:
     try:
         with path.open("rb") as stream:
             data = stream.read(LARGEST + 1)
+        if data.startswith(_GZIP):
+            with gzip.open(BytesIO(data)) as unpacked:
+                data = unpacked.read(LARGEST + 1)
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        raise ScenarioFileError("cannot be unpacked: the gzip file is damaged", file=file) from None
     except OSError as error:
         raise ScenarioFileError(f"cannot be read: {error.strerror}", file=file) from None
     except ValueError:  # with a NUL in it

@@ -8,7 +8,7 @@ nvml.h and in outputs that NVIDIA (k8s-test-infra) and Telegraf publish among th
 
 from __future__ import annotations
 
-from .units import (
+from ..units import (
     atomics,
     count,
     hexadecimal,
@@ -74,7 +74,6 @@ _HOST_MODE = word({"Non SR-IOV": "NON_SRIOV", "SR-IOV": "SRIOV"})
 _COMPUTE_MODE = word(
     {
         "Default": "DEFAULT",
-        "Exclusive_Thread": "EXCLUSIVE_THREAD",
         "Prohibited": "PROHIBITED",
         "Exclusive_Process": "EXCLUSIVE_PROCESS",
     }
