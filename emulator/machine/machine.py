@@ -26,7 +26,7 @@ __all__ = ["FORMAT", "Machine", "gpu_tables"]
 
 #: The plan format that this package reads. A plan and its reader travel together, so there is
 #: one number and no migration: another number means that two installations got mixed.
-FORMAT = 2
+FORMAT = 3
 
 
 def gpu_tables(gpus: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

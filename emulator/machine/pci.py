@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from .words import AtomicOperation
+    from .words import AtomicOperation, PciId
 
 __all__ = ["Pci", "PcieErrors"]
 
@@ -85,8 +85,8 @@ class Pci(Figures):
     domain: int
     bus: int
     device: int
-    device_id: int
-    subsystem_id: int
+    device_id: PciId
+    subsystem_id: PciId
     base_class: int
     sub_class: int
     current_generation: int | None

@@ -41,6 +41,7 @@ LinkUcode = str
 Moment = int
 MultiGpuProtection = str
 NumaNode = int
+PciId = int
 PeerStatus = str
 PeerType = str
 PowerMizerMode = str
@@ -70,6 +71,8 @@ RANGES = {
     "Moment": range(253_402_300_800),
     # as many as Linux has at most (CONFIG_NODES_SHIFT)
     "NumaNode": range(1024),
+    # the device above, the vendor below (PCI Local Bus Specification)
+    "PciId": range(1 << 32),
     # NVIDIA's Virtual GPU Software User Guide, "vGPU schedulers"; slices in nanoseconds
     "SchedulerFactor": range(1, 61),
     "SchedulerFrequency": range(63, 961),

@@ -8,7 +8,7 @@ from fractions import Fraction
 from .errors import ScenarioError
 from .times import UNITS as DURATIONS
 
-__all__ = ["BOUNDS", "EXAMPLES", "UNITS", "parse_quantity", "write_quantity"]
+__all__ = ["BOUNDS", "EXAMPLES", "UNITS", "Hexadecimal", "parse_quantity", "write_quantity"]
 
 _NUMBER = re.compile(r"\s*([+-]?\d{1,24}(?:\.\d{1,24})?)\s*([A-Za-z%]*)\s*", re.ASCII)
 
@@ -49,6 +49,13 @@ EXAMPLES = {
     "microseconds": "an integer of microseconds or a time such as '20 ms'",
     "nanoseconds": "an integer of nanoseconds or a time such as '10 s'",
 }
+
+
+class Hexadecimal(int):
+    """A number that people read by its digits: an id of 32 bits."""
+
+    def __str__(self) -> str:
+        return f"0x{self:08X}"
 
 
 def parse_quantity(value: object, kind: str) -> int:

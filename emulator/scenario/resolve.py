@@ -1,6 +1,6 @@
 """From a scenario to its plan: the flat JSON that code inside a foreign process reads.
 
-    {"format": 2, "name": ..., "driver": "580.126.09", "driver_version": "580.126.09",
+    {"format": 3, "name": ..., "driver": "580.126.09", "driver_version": "580.126.09",
      "cuda": 13000, "strict": false, "user": null,
      "clock": {"rate": 1.0},
      "gpus": [{"index": 0, "name": ..., "memory": {"total": ...}, ...}],

@@ -15,6 +15,7 @@ from msgspec import Struct, structs
 from .errors import ScenarioError, ScenarioFileError, UnknownNameError, nearest, within
 from .hooks import portable
 from .loader import Loader
+from .quantities import Hexadecimal
 from .schema import Change, Fault, Gpu, Kernel, Scenario
 from .source import Source
 from .tree import written
@@ -170,8 +171,8 @@ def _value(value: object) -> str:
         return "[" + ", ".join(map(_value, value)) + "]"
     if isinstance(value, FunctionType):
         value = ":".join(portable(value))
-    if isinstance(value, float):
-        return repr(value)
+    if isinstance(value, (float, Hexadecimal)):
+        return str(value)
     # A JSON string is a TOML string but for DEL, which TOML wants escaped.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 

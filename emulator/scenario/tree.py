@@ -18,7 +18,7 @@ from ..machine.pci import Pci
 from ..machine.words import PATTERNS, RANGES, WORDS
 from . import checks
 from .errors import ScenarioError, UnknownNameError, nearest, within
-from .quantities import UNITS, parse_quantity, write_quantity
+from .quantities import UNITS, Hexadecimal, parse_quantity, write_quantity
 
 __all__ = ["ABSENT", "ATTRIBUTE", "PLACES", "Pattern", "check", "is_placed", "names", "written"]
 
@@ -223,5 +223,10 @@ def _written(value: Any, hint: Any) -> Any:
         return [_written(each, arguments[0]) for each in value]
     if isinstance(value, dict) and isinstance(hint, type) and issubclass(hint, Figures):
         return written(value, hint)
-    kind = hint.__metadata__[0] if get_origin(hint) is Annotated else None
+    return _amount_written(value, hint.__metadata__[0]) if get_origin(hint) is Annotated else value
+
+
+def _amount_written(value: Any, kind: object) -> Any:
+    if kind == RANGES["PciId"]:
+        return Hexadecimal(value)
     return write_quantity(value, kind) if isinstance(kind, str) else value

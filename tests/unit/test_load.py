@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from nvml_client import A100, H100, RTX_4090, T4, playing, refused
 
 from emulator import Change, Gpu, Machine
+from emulator.machine import FORMAT, NEWEST
 from emulator.machine.load.follower import Follower
 from emulator.scenario import ScenarioError
 from emulator.scenario.devices import devices
@@ -31,7 +32,13 @@ POWER_CAP = pynvml.nvmlClocksEventReasonSwPowerCap
 
 def machine_of(*gpus: Gpu, changes: tuple[dict[str, Any], ...] = ()) -> Machine:
     """A machine whose clock stands until it is advanced, without any API before it."""
-    plan = {"format": 2, "driver": "580.126.09", "cuda": 13000, "user": None}
+    plan = {
+        "format": FORMAT,
+        "driver": NEWEST,
+        "driver_version": NEWEST,
+        "cuda": 13000,
+        "user": None,
+    }
     tables = devices(Scenario(gpus=gpus))
     return Machine({**plan, "clock": {"rate": 0}, "changes": [*changes], "gpus": tables})
 
@@ -85,12 +92,12 @@ class TestABusyDevice:
         assert shown(idle) == shown(loaded)
 
     def test_an_engine_that_the_product_lacks_stays_away(self):
-        busy = Gpu(T4, load={"gpu": 10, "jpeg": 50})
+        busy = Gpu("p4", load={"gpu": 10, "jpeg": 50})
         with playing(busy) as (_, [handle]), refused("NOT_SUPPORTED"):
             pynvml.nvmlDeviceGetJpgUtilization(handle)
 
     def test_such_an_engine_has_no_samples_either(self):
-        with playing(Gpu(T4, load=100)) as (_, [handle]), refused("NOT_SUPPORTED"):
+        with playing(Gpu("p4", load=100)) as (_, [handle]), refused("NOT_SUPPORTED"):
             pynvml.nvmlDeviceGetSamples(handle, pynvml.NVML_JPG_UTILIZATION_SAMPLES, 0)
 
     def test_a_module_draws_what_its_gpu_does_and_more(self):

@@ -193,6 +193,11 @@ class TestScenario:
         assert 'limit = "61.25 W"' in text
         assert loads(text) == scenario
 
+    def test_writes_ids_as_people_read_them(self) -> None:
+        facts = gpu(name="Tesla T4", pci__subsystem_id=0x0A_1B_10_DE)
+        assert "subsystem_id = 0x0A1B10DE" in dumps(made(facts))
+        assert loads(dumps(made(facts))) == made(facts)
+
     def test_says_where_a_wrong_value_stands(self) -> None:
         told = Told(("power", "limit"), -5, where="line 44, power_limit")
         facts = GpuFacts((Told(("name",), "Tesla T4"), told))
