@@ -43,7 +43,7 @@ def buffer_size(device: Device) -> Optional[int]:
 
 @implements("nvmlDeviceGetAccountingPids")
 def pids(nvml: Nvml, device: Device) -> list[int]:
-    """None while accounting is off, which nvml.h has as not supported: every published `nvidia-smi
+    """Empty while accounting is off, which nvml.h has as not supported: every published `nvidia-smi
     -q -x` of drivers 510 to 595 has an empty list then, not "N/A"."""
     if not mode(device):
         return []
