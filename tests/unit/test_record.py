@@ -170,9 +170,9 @@ class TestRecording:
 
     def test_goes_on_behind_a_call_that_does_not_come_back(self) -> None:
         fault = Fault("nvmlDeviceGetName", device=0, block=True)
-        made = recorded(Scenario(gpus=[Gpu("t4")], faults=[fault]), seconds=3)
+        made = recorded(Scenario(gpus=[Gpu("t4")], faults=[fault]), seconds=8)
         assert list(map(str, made.fatal)) == [
-            "nvmlDeviceGetName(device=GPU-0) did not come back in 3 s"
+            "nvmlDeviceGetName(device=GPU-0) did not come back in 8 s"
         ]
         assert of(made.calls, "nvmlDeviceGetUUID")
 
@@ -324,6 +324,7 @@ class TestCommand:
         monkeypatch.setenv("DRIVER_HANGS", "1")
         nvemu = start_nvemu("record", "-o", "box.toml")
         while not any("Serial" in path.read_text() for path in scratch.glob("*/trace.jsonl")):
+            assert nvemu.poll() is None
             time.sleep(0.05)
         nvemu.send_signal(signal.SIGTERM)
         assert nvemu.wait() == -signal.SIGTERM
