@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..scenario import toml
-from ..testbed.replacing import write_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -100,6 +99,8 @@ def write_scenario(
     if output is None:
         click.echo(text, nl=False)
     else:
+        from ..testbed.replacing import write_all  # noqa: PLC0415  (`nvemu scenarios` starts often)
+
         write_all({**(beside or {}), Path(output): text})
     tell(made)
 

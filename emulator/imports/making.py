@@ -77,25 +77,24 @@ def _scenario_of(facts: Facts, name: str, whole: bool, fields: dict[str, Any]) -
         faults=facts.faults,
         **fields,
     )
+    told = [_figures(gpu) for gpu in facts.gpus]
     rows = [{**row, "nvlinks": listed(row["nvlinks"])} for row in devices(bare)]
     differences = [
-        Difference(index, told, ours)
-        for index, (row, gpu) in enumerate(zip(rows, facts.gpus, strict=True))
-        for told in _figures(gpu)
-        if (ours := _held(row, told)) is not AGREES
+        Difference(index, each, ours)
+        for index, (row, figures) in enumerate(zip(rows, told, strict=True))
+        for each in figures
+        if (ours := _held(row, each)) is not AGREES
     ]
-    given: list[list[Told]] = [[] for _ in facts.gpus]
-    for each in differences:
-        given[each.gpu].append(each.told)
-    if whole:
-        given = [_figures(gpu) for gpu in facts.gpus]
-    gpus = list(map(_completed, bare.gpus, rows, given))
+    differing: list[list[Told]] = [[] for _ in told]
+    for difference in differences:
+        differing[difference.gpu].append(difference.told)
+    gpus = list(map(_completed, bare.gpus, rows, told if whole else differing))
     scenario = bare.but(gpus=gpus)
     devices(scenario)
     return Imported(
         scenario=scenario,
         notes=tuple(dict.fromkeys((*facts.notes, *notes, *_of(choices)))),
-        told=sum(len(_figures(gpu)) for gpu in facts.gpus),
+        told=sum(map(len, told)),
         differences=tuple(differences),
     )
 

@@ -82,6 +82,14 @@ def _ecc_locations(lifetime: str, severity: str) -> Rows:
     }
 
 
+def _sessions(group: str) -> Rows:
+    return {
+        "session_count": counted((group, "sessions")),
+        "average_fps": counted((group, "average_fps")),
+        "average_latency_us": counted((group, "average_latency")),
+    }
+
+
 def _ecc(lifetime: str) -> Rows:
     return {
         "single_bit": _ecc_locations(lifetime, "correctable"),
@@ -184,19 +192,13 @@ DEVICE: Rows = {
     "utilization": {
         "gpu": told(("utilization", "gpu")),
         "memory": told(("utilization", "memory")),
-        **{engine: counted(("utilization", engine)) for engine in ("encoder", "decoder")},
-        **{engine: counted(("utilization", engine)) for engine in ("jpeg", "ofa")},
+        **{
+            engine: counted(("utilization", engine))
+            for engine in ("encoder", "decoder", "jpeg", "ofa")
+        },
     },
-    "encoder_stats": {
-        "session_count": counted(("encoder", "sessions")),
-        "average_fps": counted(("encoder", "average_fps")),
-        "average_latency_us": counted(("encoder", "average_latency")),
-    },
-    "fbc_stats": {
-        "session_count": counted(("capture", "sessions")),
-        "average_fps": counted(("capture", "average_fps")),
-        "average_latency_us": counted(("capture", "average_latency")),
-    },
+    "encoder_stats": _sessions("encoder"),
+    "fbc_stats": _sessions("capture"),
     "ecc": {
         "mode_current": truth(("ecc", "current")),
         "mode_pending": truth(("ecc", "pending")),
